@@ -17,7 +17,8 @@
     ├── StorageError              a file is missing, unreadable or cannot be written
     │   └── UnreadableFilesError  several files, and some of them are missing or unreadable
     ├── RunFolderError            a run's folder is taken, locked or holds another run
-    └── BackendError              the device asked for is not there
+    ├── BackendError              the device asked for is not there
+    └── RankError                 another process of the same run is lost
 
 A message says what was found, what was expected and what to type. The command line prints it
 without a traceback and ends with the code in `EXIT_CODES`; the library raises it. A message that
@@ -120,6 +121,10 @@ class BackendError(TextgenError):
     """The device or precision asked for is not available here."""
 
 
+class RankError(TextgenError):
+    """Another of the processes that train one network together has ended, or says nothing more."""
+
+
 #: Exit code by class; the closest base class counts. 0 is success, 1 a defect of the program
 #: itself, 130, 143 and 129 an interruption by Ctrl-C, by SIGTERM and by SIGHUP.
 EXIT_CODES: dict[type[TextgenError], int] = {
@@ -131,6 +136,7 @@ EXIT_CODES: dict[type[TextgenError], int] = {
     RunFolderError: 7,
     BackendError: 8,
     CompressionError: 9,
+    RankError: 10,
 }
 
 

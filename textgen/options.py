@@ -377,6 +377,14 @@ class TrainOptions(ComputeOptions):
         by_default="64, or fewer for a short text",
         at_least=1,
     )
+    accumulate: int = setting(
+        1,
+        help="Compute each training step in N parts, one after the other, and add their gradients: "
+        f"the same step with an N-th of the memory, for a {named('batch_size')} that does not fit.",
+        panel=ADVANCED,
+        by_default="1, the whole step at once",
+        at_least=1,
+    )
     learning_rate: float | None = setting(
         None,
         help="The highest learning rate. In training it rises to this value and then falls to 0.",

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from glob import glob
 from importlib.util import find_spec
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from textgen.errors import BackendError, ConfigError, named
 from textgen.extras import install_hint
@@ -61,6 +61,52 @@ class Choice:
     def from_dict(cls, data: ChoiceRecord) -> Choice:
         """From plain data."""
         return cls(data["name"], data["value"], data["reason"], data.get("changed", False))
+
+
+class ProcessRank(NamedTuple):
+    """Which of several processes this one is, as `torchrun` says it in the environment.
+
+    Args:
+        rank: Its number, from 0; the first one writes and speaks.
+        world: How many they are.
+        here: How many of them share this machine.
+    """
+
+    rank: int
+    world: int
+    here: int
+
+
+def process_rank() -> ProcessRank | None:
+    """Which of several processes this one is; None where it was not started as one of them.
+
+    Raises:
+        ConfigError: What the environment says is no number, or contradicts itself.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+    if not all(name in os.environ for name in names[:2]):
+        return None
+    values = [os.environ["RANK"], os.environ["WORLD_SIZE"]]
+    values.append(os.environ.get("LOCAL_WORLD_SIZE", values[1]))
+    if not all(value.isdecimal() for value in values):
+        told = ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
+        raise ConfigError(
+            f"the environment says {told}, which torchrun sets to numbers; unset them to train "
+            "with one process"
+        )
+    rank, world, here = map(int, values)
+    if not (rank < world and 1 <= here <= world):
+        raise ConfigError(
+            f"the environment says RANK={rank} of WORLD_SIZE={world}, LOCAL_WORLD_SIZE={here} of "
+            "them here; unset these variables to train with one process"
+        )
+    return ProcessRank(rank, world, here)
+
+
+def _processes_here() -> int:
+    """How many processes of one run share this machine."""
+    found = process_rank()
+    return 1 if found is None else found.here
 
 
 def choose_device(name: str = "auto") -> tuple[str, Choice]:
@@ -169,10 +215,12 @@ def choose_threads(asked: int | None = None) -> Choice:
                 f"{named('threads')} out"
             )
         return Choice("threads", asked, "asked for")
+    count, reason = os.cpu_count() or 1, "one for each core of this machine"
     if hasattr(os, "sched_getaffinity"):
-        count = len(os.sched_getaffinity(0))
-        return Choice("threads", count, "one for each core that this program may use")
-    return Choice("threads", os.cpu_count() or 1, "one for each core of this machine")
+        count, reason = len(os.sched_getaffinity(0)), "one for each core that this program may use"
+    if (here := _processes_here()) > 1:
+        return Choice("threads", max(1, count // here), f"{reason}, shared by {here} processes")
+    return Choice("threads", count, reason)
 
 
 def available_memory(device: str = "cpu") -> int | None:
@@ -187,7 +235,7 @@ def available_memory(device: str = "cpu") -> int | None:
         return int(torch.cuda.mem_get_info()[0])
     limits = [_free_memory(), *_container_limits()]
     known = [limit for limit in limits if limit is not None]
-    return min(known) if known else None
+    return min(known) // _processes_here() if known else None
 
 
 def _free_memory() -> int | None:

@@ -19,6 +19,7 @@ from textgen.native.library import missing_reason, supported_isas
 from textgen.training import trainer as trainer_module
 from textgen.training.learner import Learner, NativeLearner
 from textgen.training.plan import Plan
+from textgen.training.ranks import ALONE, Ranks
 from textgen.training.trainer import Trainer, open_learner
 
 #: `fake` is the native learner upon an engine that a test plays, so that it is tested everywhere.
@@ -30,6 +31,7 @@ def make_learner(
     plan: Plan,
     weights: Mapping[str, NDArray[np.float32]] | None = None,
     threads: int = 1,
+    ranks: Ranks = ALONE,
 ) -> Learner:
     """A learner in float32; the test is skipped where the native engine is not built.
 
@@ -38,13 +40,15 @@ def make_learner(
         plan: Of its run.
         weights: To start from; None is `random_weights`.
         threads: Of the native engine.
+        ranks: Of its run.
     """
     weights = dict(random_weights(plan.model) if weights is None else weights)
     if kind == "fake":
         network = FakeNetwork(plan.model, weights)
         optimizer = FakeAdamW(network, plan.optimizer)
         return NativeLearner(network, optimizer, plan)  # type: ignore[arg-type]
-    return open_learner(open_network(plan.model, path_of(kind, plan, threads), weights), plan)
+    network = open_network(plan.model, path_of(kind, plan, threads), weights)
+    return open_learner(network, plan, ranks)
 
 
 def path_of(kind: str, plan: Plan, threads: int = 1) -> Engine:

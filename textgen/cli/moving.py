@@ -33,7 +33,12 @@ PLAIN_PATIENCE, PLAIN_BEAT = 0.7, 10.0
 
 def is_live(*, quiet: bool, json_output: bool) -> bool:
     """Whether anything moves: somebody looks, and asked neither for silence nor for JSON."""
-    return sys.stderr.isatty() and not (quiet or json_output)
+    return speaks() and sys.stderr.isatty() and not (quiet or json_output)
+
+
+def speaks() -> bool:
+    """Whether this process speaks: alone, or as the first of several that train together."""
+    return "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
 
 
 class MovingLine:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +13,12 @@ import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.interruption import StopSignals
+from textgen.cli.moving import speaks
 from textgen.cli.parameters import OutputOptions, PathsArgument, spelled, with_options
 from textgen.errors import ConfigError, StorageError, named
 from textgen.options import RunOptions, TrainOptions
 from textgen.progress import task
+from textgen.runtime import process_rank
 from textgen.series.number_options import SeriesOptions
 
 if TYPE_CHECKING:
@@ -69,6 +73,8 @@ def train_command(
         from textgen.cli.numbers import refuse_going_on
 
         refuse_going_on(paths, wanted)
+    if not speaks():  # The first of several processes speaks for all.
+        output = replace(output, json_output=False, quiet=True)
     is_silent = output.json_output or output.quiet
     answer = "" if is_silent else "stopping and saving the run ..."
     with StopSignals(answer) as stop:
@@ -89,14 +95,16 @@ def train_command(
             with task("preparing the run"):
                 run = running.enter_context(opened)
             ended, without_curve = _follow(run, stop, output, explain=explain)
-    if ended.reason == "stopped" and stop.signum is not None:
-        if not output.json_output:
+    # Of several processes another one may have got the signal.
+    signum = stop.signum or (signal.SIGTERM if process_rank() is not None else None)
+    if ended.reason == "stopped" and signum is not None:
+        if speaks() and not output.json_output:
             from textgen.training.plan import resume_command
 
             where = f"step {ended.step:,} of {ended.steps:,}"
             print(f"stopped after {where}; continue:", file=sys.stderr)
             print(resume_command(ended.folder), file=sys.stderr)
-        raise typer.Exit(128 + stop.signum)
+        raise typer.Exit(128 + signum)
     if without_curve is not None:
         raise without_curve
 
@@ -125,7 +133,7 @@ def _follow(
         if isinstance(event, Ended):
             ended = event
             # Who stops a run waits for its end: what draws takes longer to load than it to save.
-            if lacks_curve(event) and not stop.requested():
+            if speaks() and lacks_curve(event) and not stop.requested():
                 curve = picture = None
                 try:
                     curve = read_curve(Path(event.folder))

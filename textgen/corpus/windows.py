@@ -28,6 +28,27 @@ LABEL_DROPOUT = 0.1
 _STRETCH = 32
 
 
+@dataclass(frozen=True)
+class Portion:
+    """One of several parts that things in a row are divided into, as equal as they can be.
+
+    Args:
+        index: Which part, from 0.
+        count: How many parts there are.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def of(self, total: int) -> slice:
+        """Which of so many things it has."""
+        return slice(total * self.index // self.count, total * (self.index + 1) // self.count)
+
+
+#: The only part: everything.
+ALL = Portion()
+
+
 def count_tokens(tokens: Tokens, vocab_size: int) -> NDArray[np.int64]:
     """How often each symbol occurs, `(V,)`, in bounded memory."""
     counts_V = np.zeros(vocab_size, np.int64)
@@ -59,6 +80,20 @@ class Batch:
     targets_TB: NDArray[np.int64]
     resets_TB: NDArray[np.bool_]
     labels_TB: NDArray[np.int64] | None = None
+
+    @property
+    def counted(self) -> int:
+        """How many targets count."""
+        return int(np.count_nonzero(self.targets_TB >= 0))
+
+    def part(self, streams: slice) -> Batch:
+        """The windows of some streams."""
+        return Batch(
+            self.inputs_TB[:, streams],
+            self.targets_TB[:, streams],
+            self.resets_TB[:, streams],
+            None if self.labels_TB is None else self.labels_TB[:, streams],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +146,8 @@ class Windows:
         labels: The label of each document. A stretch of a document is read under none once in
             `1 / LABEL_DROPOUT` times, so that no label is a state that is learned as well.
         rng: Seed of the shuffled order, and of these stretches.
+        share: The part of the streams, or windows, that `batch` returns; each is the same as among
+            all of them.
     Raises:
         ConfigError: A size is not positive.
         EmptyCorpusError: There are not `seq_len + 1` tokens.
@@ -127,6 +164,7 @@ class Windows:
         separator: int | None = None,
         labels: DocumentLabels | None = None,
         rng: int = 0,
+        share: Portion = ALL,
     ) -> None:
         if seq_len < 1 or batch_size < 1:
             raise ConfigError(
@@ -146,6 +184,8 @@ class Windows:
         self._separator = separator
         self._labels = labels
         self._rng = rng
+        own = share.of(batch_size)
+        self._numbers_B = np.arange(own.start, own.stop, dtype=np.int64)
 
     def __len__(self) -> int:
         """The number of windows at stride 1: `N - t`."""
@@ -162,6 +202,11 @@ class Windows:
     def carries_state(self) -> bool:
         """Whether a window begins with the last state of the window before it."""
         return not self._sliding
+
+    @property
+    def counts_all(self) -> bool:
+        """Whether every target counts."""
+        return self._separator is None
 
     def batch(self, step: int) -> Batch:
         """Return the windows of step `step`, counted from 0."""
@@ -190,11 +235,11 @@ class Windows:
         the end of a document, all of a stream or nothing of it."""
         documents_TB = labels.documents(positions_TB)
         if self._sliding:
-            stretch_B = step * self._batch_size + np.arange(self._batch_size, dtype=np.int64)
+            stretch_B = step * self._batch_size + self._numbers_B
         else:
             every = self._reset_every or _STRETCH
             number_B = (step + self._turns(every)) // every
-            stretch_B = number_B * self._batch_size + np.arange(self._batch_size)
+            stretch_B = number_B * self._batch_size + self._numbers_B
         drawn_TB = mix(
             mix(documents_TB.astype(np.uint64) + np.uint64(self._rng << 32))
             + stretch_B.astype(np.uint64)
@@ -206,20 +251,20 @@ class Windows:
         """Which streams are zeroed before this window; their turns are spread evenly."""
         every = self._reset_every
         if not every:
-            return np.zeros(self._batch_size, np.bool_)
+            return np.zeros(len(self._numbers_B), np.bool_)
         return np.asarray((step + self._turns(every)) % every == 0)
 
     def _turns(self, every: int) -> NDArray[np.int64]:
         """How far each stream is ahead of the first, where each has a turn once in `every`."""
-        return np.arange(self._batch_size, dtype=np.int64) * every // self._batch_size
+        return self._numbers_B * every // self._batch_size
 
     def _streams(self, step: int) -> NDArray[np.int64]:
         ring = len(self._tokens) - 1  # the last token has no successor
-        offsets_B = np.arange(self._batch_size, dtype=np.int64) * ring // self._batch_size
+        offsets_B = self._numbers_B * ring // self._batch_size
         return np.asarray((offsets_B + step * self._seq_len) % ring)
 
     def _shuffled(self, step: int) -> NDArray[np.int64]:
-        number_B = step * self._batch_size + np.arange(self._batch_size, dtype=np.int64)
+        number_B = step * self._batch_size + self._numbers_B
         epoch_B, index_B = np.divmod(number_B, len(self))
         starts_B = np.empty_like(index_B)
         for epoch in np.unique(epoch_B):

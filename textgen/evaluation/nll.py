@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.nearest_forms import ReadAs
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
-from textgen.corpus.windows import DocumentLabels, Tokens
+from textgen.corpus.windows import ALL, DocumentLabels, Portion, Tokens
 from textgen.errors import ConfigError, named
 from textgen.model.network import Network, State
 from textgen.progress import track
@@ -193,6 +193,7 @@ def nll_in_streams(
     escape: float = ESCAPE_NATS,
     labels: DocumentLabels | None = None,
     poll: Callable[[], object] = lambda: None,
+    share: Portion = ALL,
 ) -> Nll:
     """Read the parts of a text at the same time, at the speed of training.
 
@@ -207,6 +208,7 @@ def nll_in_streams(
         escape: What an unknown token costs beside its probability, in nats.
         labels: Of the documents, under which they are read; None: under none.
         poll: Called after each chunk that was read; what it raises ends the measurement.
+        share: Which of the parts are read here.
     """
     count = len(tokens)
     charged = count if limit is None else min(limit, count)
@@ -218,7 +220,10 @@ def nll_in_streams(
         stops_B = np.append(starts_B[1:], count)
     warmup = min(WARMUP, int(starts_B[1])) if streams > 1 else 0
     firsts_B = starts_B - warmup
-    spans = firsts_B, starts_B, stops_B
+    own = share.of(streams)
+    spans = firsts_B[own], starts_B[own], stops_B[own]
+    if not len(spans[0]):
+        return Nll(0.0, 0)
     parts = nll_of_spans(network, tokens, *spans, WARMUP, MEASURING, escape=escape, labels=labels)
     return sum_of(_polled(parts, poll))
 
@@ -321,6 +326,7 @@ def nll_with_history(
     limit: int,
     escape: float = ESCAPE_NATS,
     labels: DocumentLabels | None = None,
+    share: Portion = ALL,
 ) -> Nll:
     """Predict each token from exactly the `history` tokens before it.
 
@@ -334,6 +340,7 @@ def nll_with_history(
         history: Tokens seen, the end mark before a document included.
         limit: The most tokens to count, spread evenly over the text.
         labels: Of the documents, under which they are read; None: under none.
+        share: Which of these tokens are counted here.
     Raises:
         ConfigError: `history` or `limit` is not positive.
     """
@@ -343,7 +350,7 @@ def nll_with_history(
             "1 token"
         )
     wanted = min(len(tokens), limit)
-    positions = np.arange(wanted, dtype=np.int64) * len(tokens) // wanted
+    positions = (np.arange(wanted, dtype=np.int64) * len(tokens) // wanted)[share.of(wanted)]
     # A longer history sees no more, because an end mark stands before the text.
     history = min(history, len(tokens))
     logits = LOGITS // history // network.config.vocab_size

@@ -120,6 +120,13 @@ class Masks:
     layers_LBH: Floats | None
     recurrent: Mapping[str, Floats] = field(default_factory=dict)
 
+    def part(self, streams: slice) -> Masks:
+        """Those of some streams."""
+        if self.layers_LBH is None:
+            return self
+        layers_LBH = np.ascontiguousarray(self.layers_LBH[:, streams])
+        return Masks(self.embedding_E, layers_LBH, self.recurrent)
+
 
 def recurrent_weights(config: ModelConfig) -> tuple[str, ...]:
     """Return the names of the weights by which the layers multiply their own states."""

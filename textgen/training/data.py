@@ -34,7 +34,7 @@ from textgen.corpus.split import (
     unseen_symbols,
 )
 from textgen.corpus.vocabulary import UNKNOWN_ID, Vocabulary
-from textgen.corpus.windows import DocumentLabels, Tokens, Windows, count_of
+from textgen.corpus.windows import ALL, DocumentLabels, Portion, Tokens, Windows, count_of
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
 from textgen.evaluation.nll import escape_nats
 from textgen.messages import Message
@@ -150,9 +150,9 @@ class TrainingData:
             labels=self.labels,
         )
 
-    def windows(self, plan: Plan) -> Windows:
-        """The windows that a plan reads the training text in."""
-        return plan.windows(self.train, self.separator, self.train_labels)
+    def windows(self, plan: Plan, share: Portion = ALL) -> Windows:
+        """The windows that a plan reads the training text in, or a share of the streams."""
+        return plan.windows(self.train, self.separator, self.train_labels, share)
 
 
 def open_data(

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
-from textgen.corpus.windows import Batch, Tokens
+from textgen.corpus.windows import Batch, Portion, Tokens
 from textgen.model.head import DistanceHead, fit_scale
 from textgen.model.initialise import Masks
-from textgen.model.network import Network
+from textgen.model.network import Network, State
 from textgen.training.plan import OptimizerPlan, Plan
+from textgen.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from textgen.model.native_network import NativeNetwork
@@ -149,20 +150,47 @@ def fit_head_scale(network: Network, tokens: Tokens) -> None:
         network.set_scale(scale)
 
 
+def parts_of(plan: Plan, ranks: Ranks) -> list[slice]:
+    """The streams of this process that are computed together, counted from its first: all of them,
+    or in so many parts as the plan says. One part of one process has the gradient of all."""
+    own = ranks.share.of(plan.batch_size)
+    count = own.stop - own.start
+    parts = [Portion(index, plan.accumulate).of(count) for index in range(plan.accumulate)]
+    return [part for part in parts if part.stop > part.start]
+
+
 class NativeLearner:
     """Updates a network in place by the native engine; see `Learner`.
 
     The moments lie in flat arrays as the weights do in `network.parameters`, so that `optimizer`
     goes over everything in one pass; their names are those of the weights.
+
+    Args:
+        network: What is trained.
+        optimizer: Goes over its weights.
+        plan: The run's settings.
+        ranks: The processes that read the streams of a step.
     """
 
-    def __init__(self, network: NativeNetwork, optimizer: AdamW, plan: Plan) -> None:
+    def __init__(
+        self, network: NativeNetwork, optimizer: AdamW, plan: Plan, ranks: Ranks = ALONE
+    ) -> None:
         self.network = network
         self._optimizer = optimizer
-        self._batch_size = plan.batch_size
+        self._ranks = ranks
+        self._parts = parts_of(plan, ranks)
+        self._batch_size = self._parts[-1].stop
         self._carries_state = not plan.sliding
-        self._is_long = plan.tokens_per_step * plan.member.num_parameters() > LONG
-        self._state = network.zero_state(plan.batch_size)
+        # Several processes take every step together, and none of them gives one up.
+        is_alone = ranks.world == 1
+        products = plan.tokens_per_step * plan.member.num_parameters()
+        self._is_long = is_alone and products > LONG
+        # The gradient of all parts and processes, then the sum of the losses, the targets that they
+        # are of, and how many parts have a state that is not finite.
+        self._sums: Floats | None = None
+        if len(self._parts) > 1 or not is_alone:
+            self._sums = np.zeros(ranks.padded(network.num_trained + 3), np.float32)
+        self._state = network.zero_state(self._batch_size)
         self._counters = Counters(*np.zeros(len(Counters._fields), np.float32))
         untrained = network.config.untrained
         self._trained = [name for name in network.weights if name not in untrained]
@@ -186,16 +214,13 @@ class NativeLearner:
     ) -> bool:
         """Take one step, unless `stop` says so before anything is changed; whether it was taken."""
 
-        def differentiate() -> tuple[float, Any]:
-            return self.network.differentiate(
-                *(batch.inputs_TB, batch.targets_TB, self._state, batch.resets_TB, masks),
-                labels_TB=batch.labels_TB,
-            )
+        def differentiate() -> tuple[float, State, bool]:
+            return self._differentiate(batch, masks)
 
         if stop is None or not self._is_long:
-            loss, state = differentiate()
+            loss, state, lost = differentiate()
         elif (found := unless(stop, differentiate)) is not None:
-            loss, state = found
+            loss, state, lost = found
         else:
             return False
         masked, norm = self._optimizer.step(loss, learning_rate)
@@ -204,9 +229,7 @@ class NativeLearner:
         if self._carries_state:
             # A state from which a loss overflowed is not carried on either, nor one from which the
             # next loss would.
-            lost = masked or not all(
-                np.isfinite(v).all() for layer in state for v in layer.values()
-            )
+            lost = masked or lost
             self._state = self.network.zero_state(self._batch_size) if lost else state
         seen = self._counters
         if masked:
@@ -223,6 +246,46 @@ class NativeLearner:
                     run=np.float32(0),
                 )
         return True
+
+    def _differentiate(self, batch: Batch, masks: Masks | None) -> tuple[float, State, bool]:
+        """The mean loss over all streams, whose gradient the network then has; the state of the own
+        ones after the window; and whether any is not finite."""
+        sums = self._sums
+        if sums is None:
+            loss, state = self._read(batch, masks, self._state)
+            return loss, state, self._carries_state and not _is_finite(state)
+        size = self.network.num_trained
+        gradient, states = self.network.gradient[:size], []
+        sums[...] = 0.0
+        for number, part in enumerate(self._parts):
+            own = batch.part(part)
+            before = [{n: v[part] for n, v in layer.items()} for layer in self._state]
+            loss, after = self._read(own, None if masks is None else masks.part(part), before)
+            counted = own.counted
+            # The means become sums, and the sum of all a mean again: parts differ in their targets.
+            if number == 0:
+                np.multiply(gradient, np.float32(counted), out=sums[:size])
+            else:
+                gradient *= np.float32(counted)
+                sums[:size] += gradient
+            with np.errstate(over="ignore"):
+                lost = self._carries_state and not _is_finite(after)
+                sums[size : size + 3] += (loss * counted, counted, lost)
+            states.append(after)
+        self._ranks.sum_(sums)
+        counted = max(1.0, sums[size + 1])
+        np.divide(sums[:size], np.float32(counted), out=gradient)
+        state = [
+            {name: np.concatenate([part[layer][name] for part in states]) for name in values}
+            for layer, values in enumerate(states[0])
+        ]
+        return float(sums[size]) / counted, state, bool(sums[size + 2])
+
+    def _read(self, batch: Batch, masks: Masks | None, state: State) -> tuple[float, State]:
+        return self.network.differentiate(
+            *(batch.inputs_TB, batch.targets_TB, state, batch.resets_TB, masks),
+            labels_TB=batch.labels_TB,
+        )
 
     def wait(self) -> None:
         """Return at once: the engine's calls end when they are done."""
@@ -258,6 +321,10 @@ class NativeLearner:
         for index, layer in enumerate(self._state):
             live |= {f"state.{index}.{name}": value for name, value in layer.items()}
         return live
+
+
+def _is_finite(state: State) -> bool:
+    return all(bool(np.isfinite(v).all()) for layer in state for v in layer.values())
 
 
 def unless(stop: Callable[[], bool], work: Callable[[], T]) -> T | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from textgen.corpus.windows import DocumentLabels, Tokens, Windows
+from textgen.corpus.windows import ALL, DocumentLabels, Portion, Tokens, Windows
 from textgen.errors import CheckpointCorruptError, ConfigError, named
 from textgen.model.config import ModelConfig
 from textgen.model.members import member_config
@@ -59,6 +59,8 @@ class Plan:
             as in runs whose plan does not name it.
         members: Networks that are trained side by side, which make up the model: see
             `textgen.model.members`; 1 in runs whose plan does not name it.
+        accumulate: Parts of a step whose gradients are computed one after the other and added, so
+            that a step takes less memory; 1 in runs whose plan does not name it.
     Raises:
         ConfigError: It would take more steps than `MOST_STEPS`.
     """
@@ -81,6 +83,7 @@ class Plan:
     first_step: Steps = 0
     recurrent_dropout: Share = 0.0
     members: Some = 1
+    accumulate: Some = 1
 
     def __post_init__(self) -> None:
         if self.steps > MOST_STEPS:
@@ -104,6 +107,7 @@ class Plan:
         tokens: Tokens,
         separator: int | None = None,
         labels: DocumentLabels | None = None,
+        share: Portion = ALL,
     ) -> Windows:
         """The windows of a run on a training text.
 
@@ -111,6 +115,7 @@ class Plan:
             tokens: The text.
             separator: Of a text of pairs, what stands between source and target.
             labels: Of its documents.
+            share: The part of the streams that is read here.
         """
         return Windows(
             tokens,
@@ -121,6 +126,7 @@ class Plan:
             separator=separator,
             labels=labels,
             rng=self.rng,
+            share=share,
         )
 
     def learning_rate(self, step: int) -> float:
@@ -211,6 +217,7 @@ def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
         history=plan.seq_len if plan.sliding else None,
         seq_len=None if plan.sliding else plan.seq_len,
         batch_size=plan.batch_size,
+        accumulate=plan.accumulate,
         learning_rate=plan.optimizer.learning_rate,
         weight_decay=plan.optimizer.weight_decay,
     )

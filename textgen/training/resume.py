@@ -33,7 +33,6 @@ from textgen.errors import (
     TextgenError,
     named,
 )
-from textgen.files import FolderLock
 from textgen.messages import call
 from textgen.model.engine import choose_engine
 from textgen.model.network import Engine
@@ -59,6 +58,7 @@ from textgen.terminal.text import command_line
 from textgen.training.data import reopen_data
 from textgen.training.folder import RunState, again_folder, cut_metrics
 from textgen.training.plan import Plan, more_command
+from textgen.training.ranks import ALONE, Ranks, require_streams
 from textgen.training.run import Run
 from textgen.training.run_record import RequestRecord, RunRecord, VectorsRecord, options_of
 from textgen.training.sizing import (
@@ -139,6 +139,7 @@ def resumed_run(
     more: More | None = None,
     cache: Path | None = None,
     stdin: BinaryIO | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Run]:
     """Go on with a run where it was saved last, or train a finished one longer.
 
@@ -154,6 +155,7 @@ def resumed_run(
         more: How much longer a finished run is trained.
         cache: The folder of encoded corpora; None is that of the user.
         stdin: What the path `-` reads.
+        ranks: The processes that go on with it, of whatever number.
     Yields:
         The run; the folder is locked until the block is left.
     Raises:
@@ -168,15 +170,16 @@ def resumed_run(
             f"there is no run to resume in {folder} (no {RESUME_NAME}); start one: "
             + call("train", *map(str, paths or ["corpus.txt"]), out=str(folder))
         )
-    with FolderLock(folder):
+    with ranks.locked(folder):
         state = RunState.load(path)
         record = state.record
         device, _ = choose_device(record["device"])
         threads = record["threads"]
         try:
             choose_threads(threads)
+            require_streams(ranks, state.plan.batch_size)
             available = available_memory(device)
-            refuse_beyond_memory(state.plan, available, device=device)
+            refuse_beyond_memory(state.plan, available, device=device, processes=ranks.world)
         except ConfigError as error:  # What is wrong here is the file, or the machine.
             raise CheckpointError(f"{path} cannot be gone on with here: {error.marked}") from error
         refuse_other_text(folder, record, paths)
@@ -191,24 +194,28 @@ def resumed_run(
             changed_text(folder, state, paths, spelled, more=more, cache=cache, stdin=stdin)
         )
         options = options_of(record)
-        data = reopen_data(
-            *(record, options, state.vocabulary, state.normalization),
-            labels=state.plan.model.labels,
-            cache=cache,
+        data = ranks.in_turn(
+            lambda: reopen_data(
+                *(record, options, state.vocabulary, state.normalization),
+                labels=state.plan.model.labels,
+                cache=cache,
+            )
         )
         compute = choose_engine(state.plan.model.cell_spec, device, record["precision"], threads)
         with computing_threads(threads, torch=compute.name != "native"):
             if more is not None:
                 # Measured from the first step on.
                 timing = measure_timing(
-                    replace(state.plan, first_step=0), data, compute, more.seconds
+                    replace(state.plan, first_step=0), data, compute, more.seconds, ranks=ranks
                 )
                 state = _extended(state, more, options, data.facts, timing, folder)
                 notes.append(_more_note(state.plan))
             plan = state.plan
-            trainer = open_trainer(plan, compute, data.windows(plan), None)
+            windows = data.windows(plan, ranks.share)
+            trainer = open_trainer(plan, compute, windows, None, ranks)
             trainer.load(state.progress.step, state.progress.steps_counted, state.tensors)
-            cut_metrics(folder, state.progress.step)
+            step = state.progress.step
+            ranks.alone(lambda: cut_metrics(folder, step))
             yield Run(
                 folder, state, data, trainer, (*notes, *_other_numbers(record, plan, compute))
             )

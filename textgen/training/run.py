@@ -29,7 +29,7 @@ from textgen.evaluation.exact_match import (
     measure_pairs,
     target_nll,
 )
-from textgen.evaluation.nll import Nll, nll_in_streams, nll_with_history
+from textgen.evaluation.nll import Nll, nll_in_streams, nll_with_history, sum_of
 from textgen.files import append_line, sync_lines
 from textgen.messages import Message, marks_of
 from textgen.model.engine import open_network
@@ -109,6 +109,7 @@ class Run:
         self._record = state.record
         self._data = data
         self._trainer = trainer
+        self._ranks = trainer.ranks
         self._progress = state.progress
         self._best = state.best
         self._notes = tuple(notes)
@@ -145,7 +146,7 @@ class Run:
             # One rename hands the folder over to this run; only then is an older one's model gone.
             self._save()
         if self._progress.step == 0:
-            clear_results(self.folder)
+            self._ranks.alone(lambda: clear_results(self.folder))
         self._started = time.perf_counter()
         with task("training", self.plan.steps, done=self._trainer.step) as training:
             reason = yield from self._steps(stop, training)
@@ -167,7 +168,7 @@ class Run:
             self._progress = replace(self._progress, step=step)
             last = step == plan.steps
             evaluating = last or done % plan.eval_every == 0
-            stopping = stop()
+            stopping = self._ranks.any(stop())
             # A stop makes no report of its own: the run that goes on reports where any run would.
             if evaluating or done % plan.report_every == 0:
                 counters = trainer.read_figures()
@@ -190,7 +191,8 @@ class Run:
                     evaluating,
                     steps_since * plan.tokens_per_step / seconds,
                 )
-                append_line(self.folder / METRICS_NAME, json.dumps(report.to_dict()))
+                if self._ranks.rank == 0:
+                    append_line(self.folder / METRICS_NAME, json.dumps(report.to_dict()))
                 yield report
                 since, steps_since = time.perf_counter(), 0
             if evaluating and self._is_out_of_patience():
@@ -211,7 +213,8 @@ class Run:
 
     def _finish(self, reason: str, stop: Stop) -> Iterator[Event]:
         def poll() -> None:
-            if stop():
+            # What several processes measure together they bring to its end.
+            if self._ranks.world == 1 and stop():
                 raise _StoppedAtTheEnd
 
         if reason == "stopped":
@@ -228,8 +231,10 @@ class Run:
         try:
             yield from self._sample()
             cost = self._validate(self._best, poll)
-            self._adaptation = self._fit_adaptation(self._best, poll)
-            written = None if self._data.val_pairs is None else self._write_pairs()
+            if self._ranks.world > 1 and self._ranks.any(stop()):
+                raise _StoppedAtTheEnd
+            self._adaptation = self._ranks.alone(lambda: self._fit_adaptation(self._best, poll))
+            written = self._ranks.alone(self._write_pairs)
         except _StoppedAtTheEnd:
             yield self._save()
             yield self._end_event("stopped", self._figure(None))
@@ -264,11 +269,15 @@ class Run:
     def _cost(
         self, network: Network, limit: int, poll: Callable[[], object] = lambda: None
     ) -> _Cost:
-        """The cost over at most `limit` tokens of the validation text."""
-        data = self._data
-        nll: Nll
+        """The cost over at most `limit` tokens of the validation text, of which each process reads
+        a share."""
+        data, share = self._data, self._ranks.share
+        nll = Nll(0.0, 0)
         if data.val_pairs is not None:
-            nll = target_nll(network, data.val, data.val_pairs.first_within(limit))
+            pairs = data.val_pairs.first_within(limit)
+            own = pairs.take(np.arange(len(pairs))[share.of(len(pairs))])
+            if len(own):
+                nll = target_nll(network, data.val, own)
         elif self.plan.sliding:
             # As it is trained and will be used; each position takes a window of steps.
             history = self.plan.seq_len
@@ -278,6 +287,7 @@ class Run:
                 limit=limit,
                 escape=data.escape,
                 labels=data.val_labels,
+                share=share,
             )
         else:
             nll = nll_in_streams(
@@ -287,13 +297,18 @@ class Run:
                 escape=data.escape,
                 labels=data.val_labels,
                 poll=poll,
+                share=share,
             )
+        if (parts := self._ranks.gather(nll)) is not None:
+            nll = sum_of(Nll(*part) for part in parts)
+        nll = Nll(*self._ranks.broadcast(nll))
         return _Cost(nll.mean, nll.tokens, nll.unknown / nll.tokens)
 
-    def _write_pairs(self) -> PairsEvaluation:
-        """How the best model does on some pairs of the validation text."""
+    def _write_pairs(self) -> PairsEvaluation | None:
+        """How the best model does on some pairs of the validation text; None: it has none."""
         data, path = self._data, self._trainer.network.engine
-        assert data.val_pairs is not None
+        if data.val_pairs is None:
+            return None
         return measure_pairs(
             open_network(self.plan.model, path, self._best),
             SamplingNetworks(self.plan.model, self._best, path.threads or 1).many,
@@ -315,9 +330,14 @@ class Run:
         return fit_adaptation(network, data.train, data.val[:tokens], poll=poll).to_json()
 
     def _sample(self) -> Iterator[Sampled]:
+        fit_head_scale(self._trainer.network, self._data.train)
+        if (sampled := self._ranks.alone(self._write_sample)) is not None:
+            yield sampled
+
+    def _write_sample(self) -> Sampled | None:
+        """A text by the model as it is; None where it has no numbers to write one by."""
         data = self._data
         trained = self._trainer.network
-        fit_head_scale(trained, data.train)
         # As `textgen sample` writes: the training waits for it.
         threads = trained.engine.threads or 1
         network = SamplingNetworks(self.plan.model, trained.arrays(), threads).one
@@ -346,11 +366,12 @@ class Run:
                     together=False,
                 )
         except SamplingError:
-            return  # Logits that are not finite: the counters and evaluations decide what follows.
+            # Logits that are not finite: the counters and evaluations decide what follows.
+            return None
         text = written.text
         if pairs is not None:
             text = corpus.vocabulary.decode(source).replace(SEPARATOR, " -> ") + text
-        yield Sampled(step=self._progress.step, text=text)
+        return Sampled(step=self._progress.step, text=text)
 
     def _passage(self) -> list[int]:
         """Training text that a sample goes on from, another one for each sample.
@@ -393,9 +414,14 @@ class Run:
         weights = {name: array for name, array in tensors.items() if ".model." in f".{name}"}
         if not (_is_sound(weights) and is_writable(tensors)):
             raise self._diverged(_TOO_LARGE)
-        # A state that survives a power cut must not be ahead of the reports before it.
-        sync_lines(self.folder / METRICS_NAME)
-        replace(self._state, progress=self._progress, tensors=tensors, best=self._best).save(path)
+
+        def write() -> None:
+            # A state that survives a power cut must not be ahead of the reports before it.
+            sync_lines(self.folder / METRICS_NAME)
+            state = replace(self._state, progress=self._progress, tensors=tensors, best=self._best)
+            state.save(path)
+
+        self._ranks.alone(write)
         return Saved(step=self._progress.step, path=str(path))
 
     def _with_unk(self, cost: _Cost) -> tuple[float | None, float | None]:
@@ -432,14 +458,15 @@ class Run:
                 "val_exact_match": self._record.get("final_pairs"),
             },
         }
-        SavedModel(
+        model = SavedModel(
             config=self.plan.model,
             vocabulary=data.corpus.vocabulary,
             normalization=data.corpus.normalization,
             primer=data.primer,
             info=info,
             weights=weights,
-        ).save(self.folder / MODEL_NAME)
+        )
+        self._ranks.alone(lambda: model.save(self.folder / MODEL_NAME))
 
     def _chars_seen(self, step: int) -> int:
         return round(step * self.plan.tokens_per_step * self._data.train_chars_read)

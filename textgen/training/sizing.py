@@ -140,12 +140,13 @@ def flops_per_token(config: ModelConfig) -> float:
     return 6.0 * matrices
 
 
-def memory_needed(plan: Plan, *, device: str = "cpu") -> tuple[int, int]:
+def memory_needed(plan: Plan, *, device: str = "cpu", processes: int = 1) -> tuple[int, int]:
     """About how much memory training takes, in bytes; measured, see `docs/log.md`.
 
     Args:
         plan: A plan, or a draft's.
         device: Where it is computed; a GPU keeps no second copies of the weights.
+        processes: How many share out the step.
     Returns:
         That of the weights (their gradients, moments, best and saved copies), and that of a step:
         what is kept of each token for the way back.
@@ -154,24 +155,27 @@ def memory_needed(plan: Plan, *, device: str = "cpu") -> tuple[int, int]:
     weights = sum(math.prod(shape) for shape in config.tensor_shapes().values())
     blocks = len(config.cell_spec.input_names)
     kept = config.num_layers * config.hidden_size * (2 * blocks + 2) + 2 * config.vocab_size
-    kept *= plan.tokens_per_step
+    tokens = plan.seq_len * -(-plan.batch_size // (plan.accumulate * processes))
+    kept *= tokens
     if config.labels:  # Rows of symbols under labels and their columns, both with gradients.
         width = config.embedding_size + len(config.labels)
-        rows = 1 << max(plan.tokens_per_step - 1, 1).bit_length()
+        rows = 1 << max(tokens - 1, 1).bit_length()
         pairs = config.vocab_size * (1 + len(config.labels))
         kept += 2 * width * (min(rows, 2 * pairs) + blocks * config.hidden_size)
     return weights * (24 if device == "cuda" else 72), 4 * kept
 
 
-def refuse_beyond_memory(plan: Plan, available: int | None, *, device: str = "cpu") -> None:
+def refuse_beyond_memory(
+    plan: Plan, available: int | None, *, device: str = "cpu", processes: int = 1
+) -> None:
     """Refuse a run that does not fit, before anything of it is taken.
 
     Args:
         plan: A plan, or a draft's.
         available: Bytes that are free; None where that is not known.
-        device: As in `memory_needed`.
+        device, processes: As in `memory_needed`.
     """
-    weights, step = memory_needed(plan, device=device)
+    weights, step = memory_needed(plan, device=device, processes=processes)
     if available is None or weights + step <= available:
         return
     config = plan.model
@@ -188,11 +192,14 @@ def refuse_beyond_memory(plan: Plan, available: int | None, *, device: str = "cp
             key=lambda setting: setting[1],
         )
         value = config.num_layers if name == "num_layers" else value
+    parts = ""
+    if name == "batch_size" and plan.accumulate < plan.batch_size:
+        parts = f", or {named('accumulate', 2 * plan.accumulate)} to compute a step in parts"
     raise ConfigError(
         f"this run needs about {_gigabytes(weights + step)} of memory, and "
         f"{_gigabytes(available)} are free: {_gigabytes(weights)} for a model of "
         f"{config.num_parameters():,} numbers, {_gigabytes(step)} for a step of "
-        f"{plan.tokens_per_step:,} tokens; give a smaller {named(name)} (it is {value:,})"
+        f"{plan.tokens_per_step:,} tokens; give a smaller {named(name)} (it is {value:,}){parts}"
     )
 
 
@@ -341,6 +348,10 @@ def draft(
         room=room,
     )
     per_step = seq_len * batch_size
+    accumulate = min(options.accumulate, batch_size)
+    if accumulate > 1:
+        reason = "parts of a step, one after the other; their gradients are added"
+        choices.append(Choice("accumulate", accumulate, reason))
 
     tokens: float | None = None  # that the run will see, where its length is given
     if options.steps is not None:
@@ -482,6 +493,7 @@ def draft(
         else max(2, RESET_TOKENS // seq_len),
         recurrent_dropout=recurrent_dropout,
         members=members,
+        accumulate=accumulate,
     )
     if plan.steps:
         plan = _of_length(plan, options, facts, plan.steps)

@@ -24,6 +24,7 @@ from textgen.runtime import choose_device, choose_threads, computing_threads
 from textgen.training.data import TrainingData
 from textgen.training.learner import fit_head_scale
 from textgen.training.plan import Plan
+from textgen.training.ranks import ALONE, Ranks
 from textgen.training.sizing import (
     DEFAULT_BUDGET,
     TextFacts,
@@ -44,8 +45,9 @@ PROBE_HIDDEN, PROBE_VOCABULARY = 384, 96
 _TURN, _UNDISTURBED = 0.005, 0.25
 
 
-def probe_speed(path: Engine, cell: str, nonlinearity: str) -> float:
-    """Floating-point operations a second that training reaches here; takes about half a second."""
+def probe_speed(path: Engine, cell: str, nonlinearity: str, ranks: Ranks = ALONE) -> float:
+    """Floating-point operations a second that training reaches here, by all processes together;
+    takes about half a second."""
     tokens = np.random.default_rng(0).integers(2, PROBE_VOCABULARY, 8192, dtype=np.uint8)
     options = TrainOptions(
         cell=cell,
@@ -58,7 +60,7 @@ def probe_speed(path: Engine, cell: str, nonlinearity: str) -> float:
     )
     facts = TextFacts(train_tokens=len(tokens), val_tokens=1, vocab_size=PROBE_VOCABULARY)
     plan = draft(options, facts, None).plan
-    step = measure_step(plan, tokens, path, 0.4, at_least=4)
+    step = measure_step(plan, tokens, path, 0.4, at_least=4, ranks=ranks)
     return flops_per_token(plan.model) * plan.tokens_per_step / step
 
 
@@ -69,39 +71,43 @@ def measure_timing(
     budget: float | None,
     *,
     step: float | None = None,
+    ranks: Ranks = ALONE,
 ) -> Timing:
     """Measure what the length and the rhythm of a run depend on.
 
     With a `budget` of None, where the length is given otherwise, only the rhythm of saves and
     reports depends on the speed, and a glance is enough. `step` is one update in seconds, where
-    that is measured already.
+    that is measured already. Several processes have the figures of the first one.
     """
     if budget is None:
-        return Timing(step=measure_step(plan, data.train, path, 0.1), evaluation=0.0, save=0.0)
+        step = measure_step(plan, data.train, path, 0.1, ranks=ranks)
+        return Timing(step=step, evaluation=0.0, save=0.0)
     if step is None:
-        step = measure_step(plan, data.train, path, min(3.0, budget / 40))
+        step = measure_step(plan, data.train, path, min(3.0, budget / 40), ranks=ranks)
     steps = max(1, int(budget / step))
     return Timing(
         step=step,
-        evaluation=measure_evaluation(plan, steps, data.val, path),
+        evaluation=measure_evaluation(plan, steps, data.val, path, ranks),
         # Weights, two moments and the best model are 16 bytes a parameter, and evaluations write
         # the model once more. 200 MB/s is slow for a disk that syncs.
         save=0.05 + 20 * plan.model.num_parameters() / 200e6,
     )
 
 
-def measure_evaluation(plan: Plan, steps: int, tokens: Tokens, path: Engine) -> float:
+def measure_evaluation(
+    plan: Plan, steps: int, tokens: Tokens, path: Engine, ranks: Ranks = ALONE
+) -> float:
     """Seconds of one evaluation of a run of `steps` steps, scaled up from a part of it."""
     network = open_network(plan.model, path, first_weights(plan))
     wanted = evaluation_tokens(len(tokens), tokens_charged(plan, steps))
     part = min(wanted, 16384)
     nll_in_streams(network, tokens, limit=min(part, 2048))
     started = time.perf_counter()
-    read = nll_in_streams(network, tokens, limit=part).tokens
-    seconds = (time.perf_counter() - started) * wanted / read
+    read = nll_in_streams(network, tokens, limit=part, share=ranks.share).tokens
+    seconds = (time.perf_counter() - started) * wanted / max(1, read * ranks.world)
     started = time.perf_counter()
     fit_head_scale(network, tokens)
-    return seconds + time.perf_counter() - started
+    return float(ranks.broadcast(seconds + time.perf_counter() - started))
 
 
 def plan_together(requests: Sequence[TrainOptions], data: TrainingData) -> list[int]:
@@ -140,10 +146,16 @@ def plan_together(requests: Sequence[TrainOptions], data: TrainingData) -> list[
 
 
 def measure_step(
-    plan: Plan, tokens: Tokens, path: Engine, seconds: float, *, at_least: int = 3
+    plan: Plan,
+    tokens: Tokens,
+    path: Engine,
+    seconds: float,
+    *,
+    at_least: int = 3,
+    ranks: Ranks = ALONE,
 ) -> float:
     """The median seconds of one update of a copy of the planned model, without the first one."""
-    return measure_in_turns([plan], tokens, [path], seconds, at_least=at_least)[0]
+    return measure_in_turns([plan], tokens, [path], seconds, at_least=at_least, ranks=ranks)[0]
 
 
 def measure_in_turns(
@@ -153,17 +165,20 @@ def measure_in_turns(
     seconds: float,
     *,
     at_least: int = 10,
+    ranks: Ranks = ALONE,
 ) -> list[float]:
     """Seconds of one update of each of several models, measured within the same seconds.
 
     They take turns of a few updates, for `seconds` in all and `at_least` so many turns. Whatever
     disturbs the machine meets all of them, so the ratios between them hold even while the speed
-    changes.
+    changes. Several processes take each update together, and the first one's clock counts.
     """
     turns: list[list[float]] = []
     spent = 0.0
     with task("measuring the speed of this machine", seconds) as measuring:
-        trainers = [_trainer(plan, tokens, path) for plan, path in zip(plans, paths, strict=True)]
+        trainers = [
+            _trainer(plan, tokens, path, ranks) for plan, path in zip(plans, paths, strict=True)
+        ]
         steps = [1] * len(plans)
         if len(plans) > 1:
             steps = [max(1, int(_TURN / _seconds_of(trainer, 1))) for trainer in trainers]
@@ -172,6 +187,7 @@ def measure_in_turns(
                 _seconds_of(trainer, count) / count
                 for trainer, count in zip(trainers, steps, strict=True)
             ]
+            turn = ranks.broadcast(turn)
             turns.append(turn)
             spent += sum(time * count for time, count in zip(turn, steps, strict=True))
             measuring.reach(min(spent, seconds))
@@ -182,9 +198,10 @@ def measure_in_turns(
     return [float(time) for time in own_M / own_M.sum() * np.median(times_TM.sum(axis=1))]
 
 
-def _trainer(plan: Plan, tokens: Tokens, path: Engine) -> Trainer:
+def _trainer(plan: Plan, tokens: Tokens, path: Engine, ranks: Ranks) -> Trainer:
     """A copy of the planned model, after its first update."""
-    trainer = open_trainer(plan, path, plan.windows(tokens), first_weights(plan))
+    windows = plan.windows(tokens, share=ranks.share)
+    trainer = open_trainer(plan, path, windows, first_weights(plan), ranks)
     _seconds_of(trainer, 1)
     return trainer
 

@@ -10,7 +10,7 @@ import math
 import os
 import platform
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.cells import BUILT_IN, get_cell
-from textgen.checkpoint import SavedModel, has_checkpoint, locate_model
+from textgen.checkpoint import RESUME_NAME, SavedModel, has_checkpoint, locate_model
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.label_sources import documents_with_labels
@@ -29,7 +29,7 @@ from textgen.corpus.text_stream import FileReport
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens, count_tokens
 from textgen.errors import ConfigError, named
-from textgen.files import FolderLock, make_folder
+from textgen.files import make_folder
 from textgen.messages import Message, call
 from textgen.model.config import ModelConfig
 from textgen.model.engine import OWN_CELL, choose_engine
@@ -42,6 +42,7 @@ from textgen.runtime import (
     choose_device,
     choose_threads,
     computing_threads,
+    process_rank,
 )
 from textgen.terminal.humanize import listed, plural
 from textgen.training.data import TrainingData, corpus_record, open_data
@@ -52,7 +53,15 @@ from textgen.training.folder import (
     run_folder,
 )
 from textgen.training.plan import Plan, repeat_command
+from textgen.training.ranks import (
+    ALONE,
+    Ranks,
+    open_ranks,
+    require_streams,
+    was_restarted,
+)
 from textgen.training.resume import (
+    More,
     absolute,
     file_digest_of,
     parse_more,
@@ -101,6 +110,7 @@ _SHAPE = (
 _READING = ("fold", "newlines", "nfc")
 
 
+@contextmanager
 def open_run(
     paths: Sequence[str],
     options: TrainOptions,
@@ -113,8 +123,12 @@ def open_run(
     given: Collection[str] | None = None,
     compared: bool = False,
     stdin: BinaryIO | None = None,
-) -> AbstractContextManager[Run]:
+) -> Iterator[Run]:
     """Open a new run, or one that goes on.
+
+    A process that `torchrun` has started takes its share of the run. It goes on with a run that is
+    there already without being asked: after a failure `torchrun` starts all processes again with
+    the same words.
 
     Args:
         paths: Texts; with `resume` or `more` also none, or the folder of a run alone.
@@ -127,6 +141,8 @@ def open_run(
         given: As in `resumed_run`.
         compared: As in `resumed_run`.
         stdin: What the path `-` reads.
+    Yields:
+        The run; the folder is locked until the block is left.
     Raises:
         ConfigError: No text is named, or two settings contradict each other.
     """
@@ -134,28 +150,46 @@ def open_run(
     if force and (resume or longer):
         asked = named("resume" if longer is None else "more")
         raise ConfigError(f"{asked} goes on with a run, {named('force')} replaces it; give one")
-    if resume or longer:
-        if len(paths) == 1 and out is None and (folder := _run_named(paths[0])):
-            paths, out = [], folder
-        return resumed_run(
-            run_folder(paths, out),
-            asked=options,
-            paths=paths,
-            parent_name=from_ or "",
-            given=given,
-            compared=compared,
-            more=longer,
-            stdin=stdin,
-        )
-    own = run_folder(paths, out if paths else None)  # Which refuses where there is no text.
-    for path in paths:
-        if has_checkpoint(path) and not any(Path(path).glob("**/*.txt*")):
+    with nullcontext(ALONE) if compared else open_ranks() as ranks:
+        if ranks.world > 1 and stdin is not None:
             raise ConfigError(
-                f"{path} is the folder of a run and contains no text; continue the run: "
-                f"{call('train', path, resume=True)}, or train it for longer: "
-                f"{call('train', path, more='2m')}"
+                "standard input can be read once, and each of several processes reads the text; "
+                "write it to a file first"
             )
-    return new_run(paths, options, own, force=force, parent=from_, stdin=stdin)
+        if not compared and process_rank() is not None:
+            found = ranks.broadcast(
+                ranks.alone(lambda: _going_on_unasked(paths, out, force, longer))
+            )
+            resume, longer = resume or found != "new", None if found == "resume" else longer
+            force = force and not resume
+        if resume or longer:
+            if len(paths) == 1 and out is None and (folder := _run_named(paths[0])):
+                paths, out = [], folder
+            opened = resumed_run(
+                run_folder(paths, out),
+                asked=options,
+                paths=paths,
+                parent_name=from_ or "",
+                given=given,
+                compared=compared,
+                more=longer,
+                stdin=stdin,
+                ranks=ranks,
+            )
+        else:
+            own = run_folder(paths, out if paths else None)  # Which refuses where there is no text.
+            for path in paths:
+                if has_checkpoint(path) and not any(Path(path).glob("**/*.txt*")):
+                    raise ConfigError(
+                        f"{path} is the folder of a run and contains no text; continue the run: "
+                        f"{call('train', path, resume=True)}, or train it for longer: "
+                        f"{call('train', path, more='2m')}"
+                    )
+            opened = new_run(
+                paths, options, own, force=force, parent=from_, stdin=stdin, ranks=ranks
+            )
+        with opened as run:
+            yield run
 
 
 @contextmanager
@@ -168,6 +202,7 @@ def new_run(
     parent: str | None = None,
     cache: Path | None = None,
     stdin: BinaryIO | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Run]:
     """Prepare a run.
 
@@ -175,6 +210,7 @@ def new_run(
         folder: Where the run is kept.
         parent: A model to train further: a file, the folder of a run, or a name.
         cache: The folder of encoded corpora; None is that of the user.
+        ranks: The processes that train it together; the folder and the texts are there for all.
         paths, options, force, stdin: As in `open_run`.
     Yields:
         The run; the folder is locked until the block is left.
@@ -190,27 +226,30 @@ def new_run(
     if saved is not None:
         options = parent_options(options, saved)
         path = choose_engine(saved.config.cell_spec, path.device, options.precision, threads.value)
-    refuse_occupied(folder, force)
-    data = open_data(
-        paths,
-        options,
-        parent=None if saved is None else saved.vocabulary,
-        labels=() if saved is None else saved.config.labels,
-        # A frozen embedding cannot learn the vector of a new symbol.
-        extend=not options.frozen_embedding,
-        cache=cache,
-        stdin=stdin,
+    ranks.alone(lambda: refuse_occupied(folder, force))
+    # The first process leaves the encoded text in the cache, where the others find it.
+    data = ranks.in_turn(
+        lambda: open_data(
+            paths,
+            options,
+            parent=None if saved is None else saved.vocabulary,
+            labels=() if saved is None else saved.config.labels,
+            # A frozen embedding cannot learn the vector of a new symbol.
+            extend=not options.frozen_embedding,
+            cache=cache,
+            stdin=stdin,
+        )
     )
     if data.corpus.list_reason is not None:
         # What repeats the run says so: a later version may judge otherwise.
         options = replace(options, corpus=replace(options.corpus, documents="line"))
     options, vectors = file_vectors(options, data.corpus.vocabulary)
     with computing_threads(threads.value, torch=path.name != "native"):
-        plan, choices = _plan(options, data, path, further=saved is not None)
+        plan, choices = _plan(options, data, path, further=saved is not None, ranks=ranks)
         choices = _of_parent(choices, asked, saved)
-        make_folder(folder)
-        with FolderLock(folder):
-            refuse_occupied(folder, force)
+        ranks.alone(lambda: make_folder(folder))
+        with ranks.locked(folder):
+            ranks.alone(lambda: refuse_occupied(folder, force))
             weights: Mapping[str, Floats]
             if saved is None:
                 drawn, start = _first_weights(options, plan, data)
@@ -220,7 +259,8 @@ def new_run(
                 vocabulary = data.corpus.vocabulary
                 weights = extended_weights(saved, plan.model, vocabulary, data.train)
                 about = (taken_over(parent or "", saved, vocabulary),)
-            trainer = open_trainer(plan, path, data.windows(plan), weights)
+            windows = data.windows(plan, ranks.share)
+            trainer = open_trainer(plan, path, windows, weights, ranks)
             all_choices = (*_given(data, device_choice, threads, path), *about, *choices)
             again = again_folder(folder)
             record: RunRecord = {
@@ -274,6 +314,27 @@ def check_request(
     return path, choice, threads
 
 
+def _going_on_unasked(
+    paths: Sequence[str], out: str | Path | None, force: bool, longer: More | None
+) -> str:
+    """What a process that `torchrun` started does with a run that is there.
+
+    Returns:
+        `resume`; `more` where it is to be trained longer and has not begun that; `new` where there
+        is none, or another is to take its place.
+    """
+    named_run = _run_named(paths[0]) if len(paths) == 1 and out is None else None
+    folder = Path(named_run) if named_run else run_folder(paths, out)
+    # What took the place of an older run is not to be replaced in turn, after it has begun.
+    if not (folder / RESUME_NAME).exists() or (force and not was_restarted()):
+        return "new"
+    if longer is None:
+        return "resume"
+    state = RunState.load(folder / RESUME_NAME)
+    begun = [part["asked"] for part in state.record.get("more", [])][-1:] == [longer.asked]
+    return "resume" if was_restarted() and begun else "more"
+
+
 def _run_named(name: str) -> str | None:
     """The folder of a run that a path means: itself, or of that name under `checkpoints`."""
     if has_checkpoint(name):
@@ -309,16 +370,19 @@ def _first_weights(
 
 
 def _plan(
-    options: TrainOptions, data: TrainingData, path: Engine, *, further: bool
+    options: TrainOptions, data: TrainingData, path: Engine, *, further: bool, ranks: Ranks
 ) -> tuple[Plan, tuple[Choice, ...]]:
     cell = usual_cell(options, data.facts, path)
     options = replace(options, cell=cell.value)
     budgeted = options.steps is None and options.epochs is None
-    speed = probe_speed(path, cell.value, options.nonlinearity) if budgeted else None
+    speed = probe_speed(path, cell.value, options.nonlinearity, ranks) if budgeted else None
     drafted = draft(options, data.facts, speed, further=further)
-    refuse_beyond_memory(drafted.plan, available_memory(path.device), device=path.device)
+    require_streams(ranks, drafted.plan.batch_size)
+    refuse_beyond_memory(
+        drafted.plan, available_memory(path.device), device=path.device, processes=ranks.world
+    )
     budget = None if drafted.plan.steps else options.budget or DEFAULT_BUDGET
-    timing = measure_timing(drafted.plan, data, path, budget)
+    timing = measure_timing(drafted.plan, data, path, budget, ranks=ranks)
     plan, choices = finish(drafted, options, data.facts, timing)
     return plan, (cell, *drafted.choices, *choices)
 

@@ -17,10 +17,11 @@ from torch.nn import functional as F
 
 from textgen.corpus.windows import Batch
 from textgen.model.initialise import Masks
-from textgen.model.recurrence import make_resets, to_device
+from textgen.model.recurrence import TorchState, make_resets, to_device
 from textgen.model.torch_network import TorchNetwork
-from textgen.training.learner import Counters
+from textgen.training.learner import Counters, parts_of
 from textgen.training.plan import OptimizerPlan, Plan
+from textgen.training.ranks import ALONE, Ranks
 
 
 class TorchLearner:
@@ -29,16 +30,22 @@ class TorchLearner:
     Args:
         network: What is trained, on its device.
         plan: The run's settings.
+        ranks: The processes that read the streams of a step.
     """
 
-    def __init__(self, network: TorchNetwork, plan: Plan) -> None:
+    def __init__(self, network: TorchNetwork, plan: Plan, ranks: Ranks = ALONE) -> None:
         self.network = network
         self._model = network.model
         self._device = torch.device(network.engine.device)
         self._carries_state = not plan.sliding
         trained = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
         self._optimizer = MaskedAdamW(trained, plan.optimizer)
-        self._state = self._model.zero_state(plan.batch_size)
+        self._ranks = ranks
+        self._parts = parts_of(plan, ranks)
+        self._gradients: _Gradients | None = None
+        if len(self._parts) > 1 or ranks.world > 1:
+            self._gradients = _Gradients(list(trained.values()), ranks)
+        self._state = self._model.zero_state(self._parts[-1].stop)
         self._zero = torch.zeros((), device=self._device)
         self._counters = Counters(*[self._zero] * len(Counters._fields))
 
@@ -50,28 +57,12 @@ class TorchLearner:
         stop: Callable[[], bool] | None = None,
     ) -> bool:
         """Take one step, whatever `stop` says. Does not wait for the device."""
-        inputs_TB = to_device(torch.from_numpy(batch.inputs_TB), self._device)
-        targets_TB = to_device(torch.from_numpy(batch.targets_TB), self._device)
-        resets = make_resets(batch.resets_TB, self._device)
-        labels_TB = None
-        if batch.labels_TB is not None:
-            labels_TB = to_device(torch.from_numpy(batch.labels_TB), self._device)
-        outputs_TBH, state = self._model.read(inputs_TB, self._state, resets, masks, labels_TB)
-        scores = self._model.project(outputs_TBH)
-        if self._model.config.has_vector_output:
-            loss = self._model.distance_loss(scores, targets_TB)
-        elif (batch.targets_TB >= 0).any():
-            loss = F.cross_entropy(scores.flatten(0, 1), targets_TB.flatten(), ignore_index=-1)
-        else:  # Nothing counts here, and the mean of nothing is not a number.
-            loss = 0.0 * scores.sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        loss = loss.detach()
+        loss, state, lost = self._differentiate(batch, masks)
         bad, norm = self._optimizer.step(loss, learning_rate)
         if self._carries_state:
             # A state from which a loss overflowed is not carried on either, nor one from which the
             # next loss would.
-            finite = [torch.isfinite(value).all() for layer in state for value in layer.values()]
-            lost = bad | ~torch.stack(finite).all()
+            lost = bad | lost
             self._state = [
                 {name: value.detach().masked_fill(lost, 0.0) for name, value in layer.items()}
                 for layer in state
@@ -87,6 +78,58 @@ class TorchLearner:
             longest_run=torch.maximum(seen.longest_run, run),
         )
         return True
+
+    def _differentiate(
+        self, batch: Batch, masks: Masks | None
+    ) -> tuple[Tensor, list[TorchState], Tensor]:
+        """The mean loss over all streams, whose gradient the weights then have; the state of the
+        own ones after the window; and whether any is not finite."""
+        sums = self._gradients
+        if sums is None:
+            loss, state = self._read(batch, masks, self._state)
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss.detach(), state, _is_lost(state)
+        sums.begin()
+        states = []
+        for part in self._parts:
+            own = batch.part(part)
+            before = [{n: v[part] for n, v in layer.items()} for layer in self._state]
+            loss, after = self._read(own, None if masks is None else masks.part(part), before)
+            # The means become sums, and the sum of all a mean again: parts differ in their targets.
+            loss = loss * own.counted
+            loss.backward()  # type: ignore[no-untyped-call]
+            sums.add(loss.detach(), own.counted, _is_lost(after))
+            states.append(after)
+        state = [
+            {name: torch.cat([part[layer][name] for part in states]) for name in values}
+            for layer, values in enumerate(states[0])
+        ]
+        loss, lost = sums.end()
+        return loss, state, lost
+
+    def _read(
+        self, batch: Batch, masks: Masks | None, state: list[TorchState]
+    ) -> tuple[Tensor, list[TorchState]]:
+        """The mean loss of some streams, and their state after the window."""
+        # Of a part of the streams they are no whole arrays, which the copy would wait to become.
+        inputs_TB, targets_TB = (
+            to_device(torch.from_numpy(np.ascontiguousarray(ids_TB)), self._device)
+            for ids_TB in (batch.inputs_TB, batch.targets_TB)
+        )
+        resets = make_resets(batch.resets_TB, self._device)
+        labels_TB = None
+        if batch.labels_TB is not None:
+            labels = torch.from_numpy(np.ascontiguousarray(batch.labels_TB))
+            labels_TB = to_device(labels, self._device)
+        outputs_TBH, after = self._model.read(inputs_TB, state, resets, masks, labels_TB)
+        scores = self._model.project(outputs_TBH)
+        if self._model.config.has_vector_output:
+            return self._model.distance_loss(scores, targets_TB), after
+        if batch.counted:
+            scores_NV, targets_N = scores.flatten(0, 1), targets_TB.flatten()
+            return F.cross_entropy(scores_NV, targets_N, ignore_index=-1), after
+        # Nothing counts here, and the mean of nothing is not a number.
+        return 0.0 * scores.sum(), after
 
     def wait(self) -> None:
         """Return once the device has done all it was given."""
@@ -123,6 +166,52 @@ class TorchLearner:
         for index, layer in enumerate(self._state):
             tensors |= {f"state.{index}.{name}": t for name, t in layer.items()}
         return tensors
+
+
+def _is_lost(state: list[TorchState]) -> Tensor:
+    """Whether something in it is not finite; on the device."""
+    finite = [torch.isfinite(value).all() for layer in state for value in layer.values()]
+    return ~torch.stack(finite).all()
+
+
+class _Gradients:
+    """The gradients of all weights in one flat tensor, summed over parts and over processes.
+
+    After the gradients stand the sum of the losses, the targets that they are of, and how many
+    parts have a state that is not finite.
+
+    Args:
+        parameters: Everything that learns.
+        ranks: The processes that have parts.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], ranks: Ranks) -> None:
+        self._parameters, self._ranks = parameters, ranks
+        self._size = sum(p.numel() for p in parameters)
+        room = ranks.padded(self._size + 3)
+        self._flat = torch.zeros(room, device=parameters[0].device)
+        own = torch.split(self._flat[: self._size], [p.numel() for p in parameters])
+        self._views = [part.view_as(p) for part, p in zip(own, parameters, strict=True)]
+
+    def begin(self) -> None:
+        """From here on the weights add up their gradients in the flat tensor."""
+        self._flat.zero_()
+        for parameter, view in zip(self._parameters, self._views, strict=True):
+            parameter.grad = view
+
+    def add(self, loss: Tensor, counted: int, lost: Tensor) -> None:
+        """Take in a part whose gradients are added: the sum of its losses, and their number."""
+        self._flat[self._size] += loss
+        self._flat[self._size + 1] += counted
+        self._flat[self._size + 2] += lost
+
+    def end(self) -> tuple[Tensor, Tensor]:
+        """Make the sums of all processes means; the mean loss, and whether a state is lost."""
+        self._ranks.sum_(self._flat)
+        total, counted, lost = self._flat[self._size : self._size + 3].clone()
+        counted = counted.clamp(min=1.0)
+        self._flat[: self._size] /= counted
+        return total / counted, lost > 0
 
 
 class MaskedAdamW:

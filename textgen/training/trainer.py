@@ -6,6 +6,7 @@ reports them.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.windows import Windows
+from textgen.errors import RankError
 from textgen.model.engine import open_network
 from textgen.model.initialise import draw_masks, initial_weights
 from textgen.model.members import join, split
@@ -21,6 +23,7 @@ from textgen.model.network import Engine, Network
 from textgen.sampling.choice import splitmix64
 from textgen.training.learner import Learner, NativeLearner, open_optimizer, tensor_shapes
 from textgen.training.plan import Plan
+from textgen.training.ranks import ALONE, Ranks
 
 #: Where the seeds of further members are counted from: beyond the steps of any run.
 OTHER_MEMBERS = 2**48
@@ -50,11 +53,15 @@ class Trainer:
 
     Args:
         learners: One for each member of the plan.
-        windows: What they read: the same for all of them.
+        windows: What they read: the same for all of them. Of several processes, the own share.
         plan: The plan.
+        ranks: The processes that take the steps together.
     """
 
-    def __init__(self, learners: Sequence[Learner], windows: Windows, plan: Plan) -> None:
+    def __init__(
+        self, learners: Sequence[Learner], windows: Windows, plan: Plan, ranks: Ranks = ALONE
+    ) -> None:
+        self.ranks = ranks
         self.step = 0
         #: Steps since the figures were read last.
         self.steps_counted = 0
@@ -87,6 +94,7 @@ class Trainer:
         """
         plan, rate = self._plan, self._plan.learning_rate(self.step)
         batch = self._windows.batch(self.step)
+        own = self.ranks.share.of(plan.batch_size)
         # All members take a step, or none does: only the first one gives it up.
         asked = [stop, *[None] * (plan.members - 1)]
         for rng, learner, ask in zip(member_seeds(plan), self._learners, asked, strict=True):
@@ -94,12 +102,15 @@ class Trainer:
             # resumed run draws the same ones, on whichever path.
             seed = splitmix64(rng, self.step)
             masks = draw_masks(plan.member, plan.batch_size, seed, plan.recurrent_dropout)
+            if masks is not None and self.ranks.world > 1:
+                masks = masks.part(own)
             if not learner.update(batch, masks, rate, ask):
                 return False
         self._joined = None
         self.step += 1
         # A batch in which no target counts has no loss for the mean to take in.
-        self.steps_counted += bool((batch.targets_TB >= 0).any())
+        counts = bool((batch.targets_TB >= 0).any())
+        self.steps_counted += counts if self._windows.counts_all else self.ranks.any(counts)
         return True
 
     def wait(self) -> None:
@@ -127,19 +138,47 @@ class Trainer:
         return figures
 
     def tensors(self) -> dict[str, NDArray[np.floating]]:
-        """Everything that changes from step to step, copied: weights, moments, carried state."""
-        return {
+        """Everything that changes from step to step, copied: weights, moments, carried state.
+
+        The first rank has the states of all streams, others those of their own. All of them call
+        it.
+
+        Raises:
+            RankError: The weights of the processes have come apart.
+        """
+        tensors = {
             prefix + name: tensor
             for prefix, learner in zip(_prefixes(self._plan), self._learners, strict=True)
             for name, tensor in learner.tensors().items()
         }
+        if self.ranks.world > 1:
+            self._require_alike(tensors)
+            for name in filter(_is_of_streams, tensors):
+                if (rows := self.ranks.gather(tensors[name])) is not None:
+                    tensors[name] = np.concatenate(rows)
+        return tensors
+
+    def _require_alike(self, tensors: Mapping[str, NDArray[np.floating]]) -> None:
+        digest = hashlib.sha256()
+        for name, tensor in tensors.items():
+            if not _is_of_streams(name):
+                digest.update(tensor.tobytes())
+        found = self.ranks.gather(digest.hexdigest())
+        other = [] if found is None else [r for r, own in enumerate(found) if own != found[0]]
+        if other:
+            raise RankError(
+                f"after step {self.step:,} the weights of rank {other[0]} are not those of rank 0, "
+                "so nothing was saved: are all machines alike, with the same version of textgen? "
+                "The same command goes on from what was saved last"
+            )
 
     def load(self, step: int, steps_counted: int, tensors: dict[str, NDArray[np.floating]]) -> None:
-        """Go on from what `tensors` returned after `step` steps."""
+        """Go on from what `tensors` returned on the first rank, of however many, after `step`."""
+        own = self.ranks.share.of(self._plan.batch_size)
         for prefix, learner in zip(_prefixes(self._plan), self._learners, strict=True):
             learner.load(
                 {
-                    name.removeprefix(prefix): tensor
+                    name.removeprefix(prefix): tensor[own] if _is_of_streams(name) else tensor
                     for name, tensor in tensors.items()
                     if name.startswith(prefix)
                 }
@@ -152,6 +191,11 @@ class Trainer:
 def _prefixes(plan: Plan) -> list[str]:
     """What the names of each member's tensors begin with: nothing where there is one."""
     return [""] if plan.members == 1 else [f"{index}." for index in range(plan.members)]
+
+
+def _is_of_streams(name: str) -> bool:
+    """Whether a tensor has a row for each stream."""
+    return ".state." in f".{name}"
 
 
 def trainer_shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
@@ -175,29 +219,34 @@ def first_weights(plan: Plan) -> dict[str, NDArray[np.float32]]:
 
 
 def open_trainer(
-    plan: Plan, path: Engine, windows: Windows, weights: Mapping[str, NDArray[np.float32]] | None
+    plan: Plan,
+    path: Engine,
+    windows: Windows,
+    weights: Mapping[str, NDArray[np.float32]] | None,
+    ranks: Ranks = ALONE,
 ) -> Trainer:
     """A trainer at the beginning of a run; weights of None are left for `Trainer.load`."""
     own = [None] * plan.members if weights is None else split(weights, plan.model, plan.members)
     return Trainer(
-        [open_learner(open_network(plan.member, path, member), plan) for member in own],
+        [open_learner(open_network(plan.member, path, member), plan, ranks) for member in own],
         windows,
         plan,
+        ranks,
     )
 
 
-def open_learner(network: Network, plan: Plan) -> Learner:
+def open_learner(network: Network, plan: Plan, ranks: Ranks = ALONE) -> Learner:
     """A learner for `network`, whose path decides what computes."""
     if network.engine.name == "native":
         from textgen.model.native_network import NativeNetwork
 
         assert isinstance(network, NativeNetwork)
-        return NativeLearner(network, open_optimizer(network, plan.optimizer), plan)
+        return NativeLearner(network, open_optimizer(network, plan.optimizer), plan, ranks)
     from textgen.model.torch_network import TorchNetwork
     from textgen.training.torch_learner import TorchLearner
 
     assert isinstance(network, TorchNetwork)
-    return TorchLearner(network, plan)
+    return TorchLearner(network, plan, ranks)
 
 
 def path_name(path: Engine) -> str:

@@ -1,0 +1,401 @@
+"""The processes that train one network together, and all that they say to one another.
+
+`torchrun` starts them, each with a rank. A process reads a share of the streams; stream `g` owns
+its text, its state and its random choices, whoever reads it. Two things are exchanged:
+
+- in each step one flat array, by `Wires`: the gradient, summed in the order of the ranks, so that
+  the same number of processes always gives the same bits;
+- between steps small messages, by the `Store` through which the processes found one another. Who
+  waits for one looks at the other's heartbeat as well, and tells a slow process from a lost one.
+
+For `Alone`, the one process of a usual run, all of this is nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.windows import ALL, Portion
+from textgen.errors import ConfigError, RankError, TextgenError, named
+from textgen.files import FolderLock
+from textgen.runtime import process_rank, require_torch
+
+Floats = NDArray[np.float32]
+T = TypeVar("T")
+
+#: Seconds without a sign of life after which a process is lost; between two signs; and until all
+#: have come at the beginning.
+STALLED, BEAT, JOINING = 25.0, 1.0, 600.0
+#: Seconds that another rank leaves the first one to tell of an error that both have.
+TELLING = 3.0
+
+
+class Ranks(Protocol):
+    """The processes of a run, as one of them sees them.
+
+    All of them make the same calls in the same order.
+    """
+
+    rank: int
+    world: int
+
+    @property
+    def share(self) -> Portion:
+        """The part of the streams that this process reads."""
+
+    def padded(self, size: int) -> int:
+        """The length of an array that `sum_` takes and that has room for `size` numbers."""
+
+    def sum_(self, flat: Any) -> None:
+        """Replace an array or tensor of all processes by its sum, in the order of the ranks."""
+
+    def any(self, flag: bool) -> bool:
+        """Whether one of them says so."""
+
+    def gather(self, value: Any) -> list[Any] | None:
+        """The values of all, plain data or arrays of float32: on the first rank, else None."""
+
+    def broadcast(self, value: Any) -> Any:
+        """The first rank's value, plain data."""
+
+    def alone(self, work: Callable[[], T]) -> T | None:
+        """Let the first rank work while the others wait; what it found, there alone."""
+
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """Let the first rank work, then all others: they find what it has left on the disk."""
+
+    def locked(self, folder: Path) -> Any:
+        """A context in which the first rank has the lock of a folder for all."""
+
+
+class Alone:
+    """A run of one process; see `Ranks`."""
+
+    rank, world, share = 0, 1, ALL
+
+    def padded(self, size: int) -> int:
+        """`size`."""
+        return size
+
+    def sum_(self, flat: Any) -> None:
+        """Nothing: it is the sum."""
+
+    def any(self, flag: bool) -> bool:
+        """`flag`."""
+        return flag
+
+    def gather(self, value: Any) -> list[Any]:
+        """A list of `value`."""
+        return [value]
+
+    def broadcast(self, value: Any) -> Any:
+        """`value`."""
+        return value
+
+    def alone(self, work: Callable[[], T]) -> T:
+        """What `work` finds."""
+        return work()
+
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """What `work` finds."""
+        return work()
+
+    def locked(self, folder: Path) -> FolderLock:
+        """The lock of the folder."""
+        return FolderLock(folder)
+
+
+#: A run of one process.
+ALONE = Alone()
+
+
+class Store(Protocol):
+    """Keeps values for all processes by their keys: a part of torch's `Store`."""
+
+    def set(self, key: str, value: bytes) -> object: ...
+    def get(self, key: str) -> bytes: ...
+    def check(self, keys: list[str]) -> bool: ...
+    def delete_key(self, key: str) -> bool: ...
+
+
+class Wires(Protocol):
+    """Moves arrays, or tensors, between the processes; computes nothing that could round.
+
+    Raises:
+        RuntimeError: Another process is not there, or has said nothing for `STALLED` seconds.
+    """
+
+    def exchange(self, flat: Any) -> Any:
+        """Cut `flat` into a part for each rank; what all have for this one, a row each."""
+
+    def assemble(self, part: Any, flat: Any) -> None:
+        """Fill `flat` with the parts of all ranks, in their order."""
+
+    def largest(self, number: int) -> int:
+        """The largest number of all processes."""
+
+
+class Group:
+    """Several processes; see `Ranks`. A context that says how this one ended.
+
+    Args:
+        rank, world: The number of this process, from 0, and how many they are.
+        store: What all of them reach.
+        connect: Makes the wires, once all processes are there.
+    """
+
+    def __init__(self, rank: int, world: int, store: Store, connect: Callable[[], Wires]) -> None:
+        self.rank, self.world = rank, world
+        self._store = store
+        self._connect = connect
+        self._wires: Wires
+        self._said = 0
+        self._over = threading.Event()
+
+    def __enter__(self) -> Group:
+        self._store.set(f"beat/{self.rank}", b"0")
+        threading.Thread(target=self._live, name="heartbeat", daemon=True).start()
+        self.gather(None)
+        self.broadcast(None)
+        self._wires = self._connect()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self.gather(None)
+                self.broadcast(None)
+            elif self.rank == 0 or not self._is_told_by_the_first(error):
+                said = error.marked if isinstance(error, TextgenError) else kind.__name__  # type: ignore[union-attr]
+                with suppress(RuntimeError):
+                    self._store.set(f"ended/{self.rank}", said.encode())
+        finally:
+            self._over.set()
+
+    @property
+    def share(self) -> Portion:
+        """The part of the streams that this process reads."""
+        return Portion(self.rank, self.world)
+
+    def padded(self, size: int) -> int:
+        """The least multiple of `world` that has room."""
+        return -(-size // self.world) * self.world
+
+    def sum_(self, flat: Any) -> None:
+        """The sum of all processes in the order of the ranks, whatever the network does."""
+        with self._naming_the_lost():
+            parts = self._wires.exchange(flat)
+            total = parts[0]
+            for rank in range(1, self.world):
+                total += parts[rank]
+            self._wires.assemble(total, flat)
+
+    def any(self, flag: bool) -> bool:
+        """Whether one of them says so."""
+        with self._naming_the_lost():
+            return self._wires.largest(int(flag)) > 0
+
+    def gather(self, value: Any) -> list[Any] | None:
+        """The values of all, on the first rank."""
+        self._said += 1
+        if self.rank:
+            with self._naming_the_lost():
+                self._store.set(f"{self._said}/{self.rank}", _packed(value))
+            return None
+        found = [value]
+        for rank in range(1, self.world):
+            key = f"{self._said}/{rank}"
+            found.append(_unpacked(self._wait(key, rank)))
+            self._store.delete_key(key)
+        return found
+
+    def broadcast(self, value: Any) -> Any:
+        """The first rank's value."""
+        self._said += 1
+        if self.rank == 0:
+            with self._naming_the_lost():
+                self._store.set(f"{self._said}", _packed(value))
+            return value
+        return _unpacked(self._wait(f"{self._said}", 0))
+
+    def alone(self, work: Callable[[], T]) -> T | None:
+        """Let the first rank work while the others wait."""
+        found = work() if self.rank == 0 else None
+        self.broadcast(None)
+        return found
+
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """Let the first rank work, then all others."""
+        first = self.alone(work)
+        found = work() if first is None else first
+        self.gather(None)
+        self.broadcast(None)
+        return found
+
+    @contextmanager
+    def locked(self, folder: Path) -> Iterator[None]:
+        """A context in which the first rank has the lock of a folder for all."""
+        if self.rank:
+            self.broadcast(None)
+            yield
+            return
+        with FolderLock(folder):
+            self.broadcast(None)
+            yield
+
+    def _live(self) -> None:
+        """Give a sign of life again and again, until the run is over or nobody takes it."""
+        beat = 0
+        with suppress(RuntimeError):
+            while not self._over.wait(BEAT):
+                beat += 1
+                self._store.set(f"beat/{self.rank}", str(beat).encode())
+
+    def _wait(self, key: str, rank: int) -> bytes:
+        """What stands under a key, once another rank has written it.
+
+        Raises:
+            RankError: That rank has ended, or is lost.
+        """
+        pause, seen, heard = 0.0002, b"", time.monotonic()
+        with self._naming_the_lost():
+            while not self._store.check([key]):
+                if self._store.check([f"ended/{rank}"]):
+                    raise self._ended(rank)
+                beat = b""
+                if self._store.check([f"beat/{rank}"]):
+                    beat = self._store.get(f"beat/{rank}")
+                now = time.monotonic()
+                if beat != seen:
+                    seen, heard = beat, now
+                elif now - heard > (STALLED if beat else JOINING):
+                    raise RankError(_lost([rank], self.world))
+                time.sleep(pause)
+                pause = min(2 * pause, 0.05)
+            return self._store.get(key)
+
+    @contextmanager
+    def _naming_the_lost(self) -> Iterator[None]:
+        """Turn what torch says of a connection into a sentence that names who is not there."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise self._why() from error
+
+    def _why(self) -> RankError:
+        """Who is lost: whoever says so, and else whose heart beats no more."""
+        try:
+            before = self._beats()
+            time.sleep(2.5 * BEAT)
+            for rank in range(self.world):
+                if rank != self.rank and self._store.check([f"ended/{rank}"]):
+                    return self._ended(rank)
+            after = self._beats()
+        except RuntimeError:  # The store is gone with the process that had it.
+            return RankError(_lost([], self.world))
+        own = self.rank
+        still = [r for r in range(self.world) if r != own and before[r] == after[r]]
+        return RankError(_lost(still, self.world))
+
+    def _beats(self) -> list[bytes]:
+        return [
+            self._store.get(f"beat/{rank}") if self._store.check([f"beat/{rank}"]) else b""
+            for rank in range(self.world)
+        ]
+
+    def _ended(self, rank: int) -> RankError:
+        said = self._store.get(f"ended/{rank}").decode()
+        return RankError(f"rank {rank} of {self.world} has ended: {said}")
+
+    def _is_told_by_the_first(self, error: BaseException) -> bool:
+        """Whether the first rank tells of the same error; who has it alone tells of it."""
+        until = time.monotonic() + TELLING
+        with suppress(RuntimeError):
+            while time.monotonic() < until:
+                if self._store.check(["ended/0"]):
+                    return True
+                time.sleep(0.05)
+        error.rank = self.rank  # type: ignore[attr-defined]
+        return False
+
+
+def _lost(ranks: list[int], world: int) -> str:
+    who = "another process of this run is"
+    if ranks:
+        names = ", ".join(map(str, ranks))
+        who = f"rank {names} of {world} is" if len(ranks) == 1 else f"ranks {names} of {world} are"
+    return (
+        f"{who} not there any more, or has said nothing for {STALLED:.0f} seconds, so this process "
+        "ends too; the same command goes on from what was saved last"
+    )
+
+
+def _packed(value: Any) -> bytes:
+    """Plain data, or an array of float32, as bytes."""
+    if isinstance(value, np.ndarray):
+        shape = json.dumps(value.shape).encode()
+        return b"A" + shape + b"\n" + np.ascontiguousarray(value, np.float32).tobytes()
+    return b"J" + json.dumps(value).encode()
+
+
+def _unpacked(data: bytes) -> Any:
+    if data[:1] == b"J":
+        return json.loads(data[1:])
+    shape, _, numbers = data[1:].partition(b"\n")
+    return np.frombuffer(numbers, np.float32).reshape(json.loads(shape))
+
+
+@contextmanager
+def open_ranks() -> Iterator[Ranks]:
+    """The processes that `torchrun` has started with this one; alone where it has not, or no other.
+
+    Raises:
+        ConfigError: What the environment says of them is no number.
+        RankError: Not all of them have come.
+    """
+    rank = process_rank()
+    if rank is None or rank.world == 1:
+        yield ALONE
+        return
+    if sys.platform == "win32":
+        raise ConfigError("torchrun starts several processes on Linux and macOS alone; start one")
+    require_torch("a run of several processes")
+    from textgen.training.torch_ranks import open_group
+
+    with open_group(rank.rank, rank.world) as group:
+        yield group
+
+
+def was_restarted() -> bool:
+    """Whether `torchrun` has started these processes anew, after one of them was lost."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
+
+
+def require_streams(ranks: Ranks, batch_size: int) -> None:
+    """Refuse more processes than there are streams to read.
+
+    Raises:
+        ConfigError: There are.
+    """
+    if ranks.world > batch_size:
+        raise ConfigError(
+            f"{ranks.world} processes share out {batch_size} sequences, and each needs one: start "
+            f"at most {batch_size} processes, or give a larger {named('batch_size')}"
+        )

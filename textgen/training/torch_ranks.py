@@ -1,0 +1,92 @@
+"""The connection between the processes of a run, by torch: gloo for CPUs, NCCL for GPUs.
+
+Only copies are made here: `all_to_all_single` and `all_gather` move numbers and add none, so what
+is computed from them depends on no algorithm of a library.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
+
+from textgen.training.ranks import JOINING, STALLED, Group, Store
+
+
+@contextmanager
+def open_group(rank: int, world: int) -> Iterator[Group]:
+    """Find the other processes, as `torchrun` has told where.
+
+    Raises:
+        RankError: Not all of them have come.
+    """
+    found, _, _ = next(rendezvous("env://", timeout=timedelta(seconds=JOINING)))
+    restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = PrefixStore(f"textgen/{restart}", found)
+
+    def connect() -> TorchWires:
+        # Tensors of a CPU go by gloo, those of a GPU by NCCL; each process has a GPU of its own.
+        backend = "gloo"
+        if torch.cuda.is_available() and dist.is_nccl_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            backend = "cpu:gloo,cuda:nccl"
+        dist.init_process_group(
+            backend,
+            store=PrefixStore("wires", store),
+            rank=rank,
+            world_size=world,
+            timeout=timedelta(seconds=STALLED),
+        )
+        return TorchWires(world)
+
+    with Group(rank, world, cast("Store", store), connect) as group:
+        yield group
+    # After an error the others may be gone, and nothing is waited for.
+    dist.destroy_process_group()
+
+
+class TorchWires:
+    """Moves arrays and tensors between the processes; see `Wires`.
+
+    Args:
+        world: How many processes there are.
+    """
+
+    def __init__(self, world: int) -> None:
+        self._world = world
+        self._number = torch.zeros(1, dtype=torch.int32)
+        self._room: dict[tuple[torch.device, int], Tensor] = {}
+
+    def exchange(self, flat: Any) -> Any:
+        """What all ranks have for this one, a row each; overwritten by the next call."""
+        tensor = _tensor(flat)
+        place = tensor.device, len(tensor)
+        if place not in self._room:
+            self._room[place] = torch.empty_like(tensor)
+        parts = self._room[place]
+        dist.all_to_all_single(parts, tensor)
+        rows = parts.view(self._world, -1)
+        return rows.numpy() if isinstance(flat, np.ndarray) else rows
+
+    def assemble(self, part: Any, flat: Any) -> None:
+        """Fill `flat` with the parts of all ranks."""
+        dist.all_gather(list(_tensor(flat).chunk(self._world)), _tensor(part))
+
+    def largest(self, number: int) -> int:
+        """The largest number of all processes; on the CPU, so that no GPU is waited for."""
+        self._number.fill_(number)
+        dist.all_reduce(self._number, dist.ReduceOp.MAX)
+        return int(self._number)
+
+
+def _tensor(array: Any) -> Tensor:
+    return torch.from_numpy(array) if isinstance(array, np.ndarray) else array
