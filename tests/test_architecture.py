@@ -81,7 +81,8 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "torch": (
         {
             *("model.recurrence", "model.torch_network"),
-            *("training.torch_learner", "series.number_network", "series.number_training"),
+            *("training.torch_learner", "training.torch_ranks"),
+            *("series.number_network", "series.number_training"),
         },
         {
             *("model.engine", "runtime", "model.torch_nn"),

@@ -23,7 +23,10 @@ from textgen.export import exported
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     "README.md",
-    *(f"docs/{name}.md" for name in ("guide", "neurons", "networks", "class", "writers")),
+    *(
+        f"docs/{name}.md"
+        for name in ("guide", "neurons", "networks", "class", "writers", "many_machines")
+    ),
 ]
 #: Those whose commands take few seconds; `make test-pages` runs the others.
 QUICK = ("README.md", "docs/class.md")

@@ -64,6 +64,7 @@ def test_the_tree_drawn_is_the_tree() -> None:
         ("RunFolderError", 7),
         ("BackendError", 8),
         ("CompressionError", 9),
+        ("RankError", 10),
     ],
 )
 def test_exit_codes(name: str, code: int) -> None:

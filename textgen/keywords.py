@@ -60,6 +60,7 @@ class TrainSettings(CorpusSettings, total=False):
     seq_len: int | None
     history: int | None
     batch_size: int | None
+    accumulate: int
     learning_rate: float | None
     weight_decay: float | None
     clip_norm: float | None

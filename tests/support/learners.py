@@ -19,7 +19,7 @@ from textgen.native.library import missing_reason, supported_isas
 from textgen.training import trainer as trainer_module
 from textgen.training.learner import Learner, NativeLearner
 from textgen.training.plan import Plan
-from textgen.training.ranks import ALONE, Ranks
+from textgen.training.ranks import ALONE, Crew
 from textgen.training.trainer import Trainer, open_learner
 
 #: `fake` is the native learner upon an engine that a test plays, so that it is tested everywhere.
@@ -31,7 +31,7 @@ def make_learner(
     plan: Plan,
     weights: Mapping[str, NDArray[np.float32]] | None = None,
     threads: int = 1,
-    ranks: Ranks = ALONE,
+    ranks: Crew = ALONE,
 ) -> Learner:
     """A learner in float32; the test is skipped where the native engine is not built.
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from textgen.training.ranks import Group
+from textgen.training.ranks import ManyRanks
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class HubWires:
 
 
 def together(
-    world: int, work: Callable[[Group], T], store: MemoryStore | None = None
+    world: int, work: Callable[[ManyRanks], T], store: MemoryStore | None = None
 ) -> list[T | BaseException]:
     """What `work` returns on each rank, or the error that it ends with there."""
     hub, store = Hub(world), store or MemoryStore()
@@ -84,7 +84,7 @@ def together(
 
     def run(rank: int) -> None:
         try:
-            with Group(rank, world, store, lambda: hub.wires(rank)) as group:
+            with ManyRanks(rank, world, store, lambda: hub.wires(rank)) as group:
                 found[rank] = work(group)
         except BaseException as error:
             hub.barrier.abort()

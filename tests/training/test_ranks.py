@@ -21,7 +21,7 @@ from textgen.errors import ConfigError, RankError, StorageError
 from textgen.model.config import ModelConfig
 from textgen.training import ranks as ranks_module
 from textgen.training.plan import Plan
-from textgen.training.ranks import ALONE, Group, Ranks, require_streams
+from textgen.training.ranks import ALONE, Crew, ManyRanks, require_streams
 from textgen.training.trainer import Trainer
 
 CONFIG = ModelConfig(vocab_size=12, embedding_size=5, hidden_size=8, dropout=0.3)
@@ -38,14 +38,14 @@ def tokens() -> np.ndarray:
 
 
 def trainer_of(
-    plan: Plan, ranks: Ranks = ALONE, kind: str = "native", separator: int | None = None
+    plan: Plan, ranks: Crew = ALONE, kind: str = "native", separator: int | None = None
 ) -> Trainer:
     windows = plan.windows(tokens(), separator, share=ranks.share)
     return Trainer([make_learner(kind, plan, ranks=ranks)], windows, plan, ranks)
 
 
 def trained(
-    plan: Plan, ranks: Ranks = ALONE, kind: str = "native", separator: int | None = None
+    plan: Plan, ranks: Crew = ALONE, kind: str = "native", separator: int | None = None
 ) -> tuple[float, dict[str, np.ndarray]]:
     """The mean loss of eight steps, and what the first rank would save after them."""
     trainer = trainer_of(plan, ranks, kind, separator)
@@ -82,7 +82,7 @@ def test_shares_of_a_batch_are_the_streams_of_the_whole(count: int, sliding: boo
 def test_processes_train_as_one_does(kind: str, separator: int | None) -> None:
     loss, expected = trained(PLAN, kind=kind, separator=separator)
 
-    def work(group: Group) -> Any:
+    def work(group: ManyRanks) -> Any:
         return trained(PLAN, group, kind, separator)
 
     first, second, third = together(3, work)
@@ -124,7 +124,7 @@ def test_a_run_goes_on_with_any_number_of_processes() -> None:
         half.advance()
     saved = half.tensors()
 
-    def go_on(group: Ranks) -> dict[str, np.ndarray]:
+    def go_on(group: Crew) -> dict[str, np.ndarray]:
         trainer = trainer_of(PLAN, group)
         trainer.load(4, 4, saved)
         for _ in range(4):
@@ -139,7 +139,7 @@ def test_a_run_goes_on_with_any_number_of_processes() -> None:
 
 
 def test_saved_and_gone_on_with_by_as_many_it_ends_with_the_same_bits() -> None:
-    def halves(group: Group) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    def halves(group: ManyRanks) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         trainer = trainer_of(PLAN, group)
         for _ in range(3):
             trainer.advance()
@@ -162,7 +162,7 @@ def test_saved_and_gone_on_with_by_as_many_it_ends_with_the_same_bits() -> None:
 
 
 def test_a_loss_that_is_no_number_on_one_rank_masks_the_step_on_all() -> None:
-    def work(group: Group) -> list[Any]:
+    def work(group: ManyRanks) -> list[Any]:
         trainer = trainer_of(replace(PLAN, recurrent_dropout=0.0), group)
         before = trainer.network.arrays()
         if group.rank == 1:
@@ -178,7 +178,7 @@ def test_a_loss_that_is_no_number_on_one_rank_masks_the_step_on_all() -> None:
 
 
 def test_weights_that_have_come_apart_are_not_saved() -> None:
-    def work(group: Group) -> Any:
+    def work(group: ManyRanks) -> Any:
         trainer = trainer_of(PLAN, group)
         trainer.advance()
         if group.rank == 2:
@@ -194,7 +194,7 @@ def test_weights_that_have_come_apart_are_not_saved() -> None:
 def test_what_is_said_between_steps() -> None:
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
 
-    def work(group: Group) -> list[Any]:
+    def work(group: ManyRanks) -> list[Any]:
         rank = group.rank
         gathered = group.gather([rank, float("nan")])
         arrays = group.gather(array * rank)
@@ -217,7 +217,7 @@ def test_what_is_said_between_steps() -> None:
 def test_the_sum_is_in_the_order_of_the_ranks() -> None:
     numbers = np.float32([1e8, 1.0, -1e8, 0.125])  # In another order the sum is another number.
 
-    def work(group: Group) -> np.ndarray:
+    def work(group: ManyRanks) -> np.ndarray:
         flat = np.full(group.padded(5), numbers[group.rank], np.float32)
         group.sum_(flat)
         return flat
@@ -230,7 +230,7 @@ def test_the_sum_is_in_the_order_of_the_ranks() -> None:
 
 
 def test_an_error_of_the_first_rank_ends_the_others_silently() -> None:
-    def work(group: Group) -> None:
+    def work(group: ManyRanks) -> None:
         def fail() -> None:
             raise StorageError("no room on the disk")
 
@@ -246,7 +246,7 @@ def test_an_error_of_the_first_rank_ends_the_others_silently() -> None:
 def test_an_error_of_another_rank_is_told_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranks_module, "TELLING", 0.1)
 
-    def work(group: Group) -> None:
+    def work(group: ManyRanks) -> None:
         if group.rank == 1:
             raise StorageError("no room on the disk")
         group.gather(None)
@@ -264,7 +264,7 @@ def test_a_slow_rank_is_waited_for_and_a_lost_one_is_named(
     monkeypatch.setattr(ranks_module, "TELLING", 0.1)
     store, over = MemoryStore(), threading.Event()
 
-    def work(group: Group) -> float:
+    def work(group: ManyRanks) -> float:
         begun = time.monotonic()
         if group.rank == 1:
             time.sleep(1.0)  # Its heart beats.

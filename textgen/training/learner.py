@@ -19,7 +19,7 @@ from textgen.model.head import DistanceHead, fit_scale
 from textgen.model.initialise import Masks
 from textgen.model.network import Network, State
 from textgen.training.plan import OptimizerPlan, Plan
-from textgen.training.ranks import ALONE, Ranks
+from textgen.training.ranks import ALONE, Crew
 
 if TYPE_CHECKING:
     from textgen.model.native_network import NativeNetwork
@@ -150,7 +150,7 @@ def fit_head_scale(network: Network, tokens: Tokens) -> None:
         network.set_scale(scale)
 
 
-def parts_of(plan: Plan, ranks: Ranks) -> list[slice]:
+def parts_of(plan: Plan, ranks: Crew) -> list[slice]:
     """The streams of this process that are computed together, counted from its first: all of them,
     or in so many parts as the plan says. One part of one process has the gradient of all."""
     own = ranks.share.of(plan.batch_size)
@@ -173,7 +173,7 @@ class NativeLearner:
     """
 
     def __init__(
-        self, network: NativeNetwork, optimizer: AdamW, plan: Plan, ranks: Ranks = ALONE
+        self, network: NativeNetwork, optimizer: AdamW, plan: Plan, ranks: Crew = ALONE
     ) -> None:
         self.network = network
         self._optimizer = optimizer

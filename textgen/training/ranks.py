@@ -14,8 +14,6 @@ For `Alone`, the one process of a usual run, all of this is nothing.
 from __future__ import annotations
 
 import json
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +28,6 @@ from numpy.typing import NDArray
 from textgen.corpus.windows import ALL, Portion
 from textgen.errors import ConfigError, RankError, TextgenError, named
 from textgen.files import FolderLock
-from textgen.runtime import process_rank, require_torch
 
 Floats = NDArray[np.float32]
 T = TypeVar("T")
@@ -42,7 +39,7 @@ STALLED, BEAT, JOINING = 25.0, 1.0, 600.0
 TELLING = 3.0
 
 
-class Ranks(Protocol):
+class Crew(Protocol):
     """The processes of a run, as one of them sees them.
 
     All of them make the same calls in the same order.
@@ -81,7 +78,7 @@ class Ranks(Protocol):
 
 
 class Alone:
-    """A run of one process; see `Ranks`."""
+    """A run of one process; see `Crew`."""
 
     rank, world, share = 0, 1, ALL
 
@@ -147,8 +144,8 @@ class Wires(Protocol):
         """The largest number of all processes."""
 
 
-class Group:
-    """Several processes; see `Ranks`. A context that says how this one ended.
+class ManyRanks:
+    """Several processes; see `Crew`. A context that says how this one ended.
 
     Args:
         rank, world: The number of this process, from 0, and how many they are.
@@ -164,7 +161,7 @@ class Group:
         self._said = 0
         self._over = threading.Event()
 
-    def __enter__(self) -> Group:
+    def __enter__(self) -> ManyRanks:
         self._store.set(f"beat/{self.rank}", b"0")
         threading.Thread(target=self._live, name="heartbeat", daemon=True).start()
         self.gather(None)
@@ -362,33 +359,7 @@ def _unpacked(data: bytes) -> Any:
     return np.frombuffer(numbers, np.float32).reshape(json.loads(shape))
 
 
-@contextmanager
-def open_ranks() -> Iterator[Ranks]:
-    """The processes that `torchrun` has started with this one; alone where it has not, or no other.
-
-    Raises:
-        ConfigError: What the environment says of them is no number.
-        RankError: Not all of them have come.
-    """
-    rank = process_rank()
-    if rank is None or rank.world == 1:
-        yield ALONE
-        return
-    if sys.platform == "win32":
-        raise ConfigError("torchrun starts several processes on Linux and macOS alone; start one")
-    require_torch("a run of several processes")
-    from textgen.training.torch_ranks import open_group
-
-    with open_group(rank.rank, rank.world) as group:
-        yield group
-
-
-def was_restarted() -> bool:
-    """Whether `torchrun` has started these processes anew, after one of them was lost."""
-    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
-
-
-def require_streams(ranks: Ranks, batch_size: int) -> None:
+def require_streams(ranks: Crew, batch_size: int) -> None:
     """Refuse more processes than there are streams to read.
 
     Raises:

@@ -58,7 +58,7 @@ from textgen.terminal.text import command_line
 from textgen.training.data import reopen_data
 from textgen.training.folder import RunState, again_folder, cut_metrics
 from textgen.training.plan import Plan, more_command
-from textgen.training.ranks import ALONE, Ranks, require_streams
+from textgen.training.ranks import ALONE, Crew, require_streams
 from textgen.training.run import Run
 from textgen.training.run_record import RequestRecord, RunRecord, VectorsRecord, options_of
 from textgen.training.sizing import (
@@ -139,7 +139,7 @@ def resumed_run(
     more: More | None = None,
     cache: Path | None = None,
     stdin: BinaryIO | None = None,
-    ranks: Ranks = ALONE,
+    ranks: Crew = ALONE,
 ) -> Iterator[Run]:
     """Go on with a run where it was saved last, or train a finished one longer.
 

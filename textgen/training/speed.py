@@ -24,7 +24,7 @@ from textgen.runtime import choose_device, choose_threads, computing_threads
 from textgen.training.data import TrainingData
 from textgen.training.learner import fit_head_scale
 from textgen.training.plan import Plan
-from textgen.training.ranks import ALONE, Ranks
+from textgen.training.ranks import ALONE, Crew
 from textgen.training.sizing import (
     DEFAULT_BUDGET,
     TextFacts,
@@ -45,7 +45,7 @@ PROBE_HIDDEN, PROBE_VOCABULARY = 384, 96
 _TURN, _UNDISTURBED = 0.005, 0.25
 
 
-def probe_speed(path: Engine, cell: str, nonlinearity: str, ranks: Ranks = ALONE) -> float:
+def probe_speed(path: Engine, cell: str, nonlinearity: str, ranks: Crew = ALONE) -> float:
     """Floating-point operations a second that training reaches here, by all processes together;
     takes about half a second."""
     tokens = np.random.default_rng(0).integers(2, PROBE_VOCABULARY, 8192, dtype=np.uint8)
@@ -71,7 +71,7 @@ def measure_timing(
     budget: float | None,
     *,
     step: float | None = None,
-    ranks: Ranks = ALONE,
+    ranks: Crew = ALONE,
 ) -> Timing:
     """Measure what the length and the rhythm of a run depend on.
 
@@ -95,7 +95,7 @@ def measure_timing(
 
 
 def measure_evaluation(
-    plan: Plan, steps: int, tokens: Tokens, path: Engine, ranks: Ranks = ALONE
+    plan: Plan, steps: int, tokens: Tokens, path: Engine, ranks: Crew = ALONE
 ) -> float:
     """Seconds of one evaluation of a run of `steps` steps, scaled up from a part of it."""
     network = open_network(plan.model, path, first_weights(plan))
@@ -152,7 +152,7 @@ def measure_step(
     seconds: float,
     *,
     at_least: int = 3,
-    ranks: Ranks = ALONE,
+    ranks: Crew = ALONE,
 ) -> float:
     """The median seconds of one update of a copy of the planned model, without the first one."""
     return measure_in_turns([plan], tokens, [path], seconds, at_least=at_least, ranks=ranks)[0]
@@ -165,7 +165,7 @@ def measure_in_turns(
     seconds: float,
     *,
     at_least: int = 10,
-    ranks: Ranks = ALONE,
+    ranks: Crew = ALONE,
 ) -> list[float]:
     """Seconds of one update of each of several models, measured within the same seconds.
 
@@ -198,7 +198,7 @@ def measure_in_turns(
     return [float(time) for time in own_M / own_M.sum() * np.median(times_TM.sum(axis=1))]
 
 
-def _trainer(plan: Plan, tokens: Tokens, path: Engine, ranks: Ranks) -> Trainer:
+def _trainer(plan: Plan, tokens: Tokens, path: Engine, ranks: Crew) -> Trainer:
     """A copy of the planned model, after its first update."""
     windows = plan.windows(tokens, share=ranks.share)
     trainer = open_trainer(plan, path, windows, first_weights(plan), ranks)

@@ -52,14 +52,9 @@ from textgen.training.folder import (
     refuse_occupied,
     run_folder,
 )
+from textgen.training.launch import open_ranks, was_restarted
 from textgen.training.plan import Plan, repeat_command
-from textgen.training.ranks import (
-    ALONE,
-    Ranks,
-    open_ranks,
-    require_streams,
-    was_restarted,
-)
+from textgen.training.ranks import ALONE, Crew, require_streams
 from textgen.training.resume import (
     More,
     absolute,
@@ -202,7 +197,7 @@ def new_run(
     parent: str | None = None,
     cache: Path | None = None,
     stdin: BinaryIO | None = None,
-    ranks: Ranks = ALONE,
+    ranks: Crew = ALONE,
 ) -> Iterator[Run]:
     """Prepare a run.
 
@@ -370,7 +365,7 @@ def _first_weights(
 
 
 def _plan(
-    options: TrainOptions, data: TrainingData, path: Engine, *, further: bool, ranks: Ranks
+    options: TrainOptions, data: TrainingData, path: Engine, *, further: bool, ranks: Crew
 ) -> tuple[Plan, tuple[Choice, ...]]:
     cell = usual_cell(options, data.facts, path)
     options = replace(options, cell=cell.value)

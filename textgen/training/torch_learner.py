@@ -21,7 +21,7 @@ from textgen.model.recurrence import TorchState, make_resets, to_device
 from textgen.model.torch_network import TorchNetwork
 from textgen.training.learner import Counters, parts_of
 from textgen.training.plan import OptimizerPlan, Plan
-from textgen.training.ranks import ALONE, Ranks
+from textgen.training.ranks import ALONE, Crew
 
 
 class TorchLearner:
@@ -33,7 +33,7 @@ class TorchLearner:
         ranks: The processes that read the streams of a step.
     """
 
-    def __init__(self, network: TorchNetwork, plan: Plan, ranks: Ranks = ALONE) -> None:
+    def __init__(self, network: TorchNetwork, plan: Plan, ranks: Crew = ALONE) -> None:
         self.network = network
         self._model = network.model
         self._device = torch.device(network.engine.device)
@@ -185,7 +185,7 @@ class _Gradients:
         ranks: The processes that have parts.
     """
 
-    def __init__(self, parameters: list[nn.Parameter], ranks: Ranks) -> None:
+    def __init__(self, parameters: list[nn.Parameter], ranks: Crew) -> None:
         self._parameters, self._ranks = parameters, ranks
         self._size = sum(p.numel() for p in parameters)
         room = ranks.padded(self._size + 3)

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
-from textgen.training.ranks import JOINING, STALLED, Group, Store
+from textgen.training.ranks import JOINING, STALLED, ManyRanks, Store
 
 
 @contextmanager
-def open_group(rank: int, world: int) -> Iterator[Group]:
+def open_group(rank: int, world: int) -> Iterator[ManyRanks]:
     """Find the other processes, as `torchrun` has told where.
 
     Raises:
@@ -48,7 +48,7 @@ def open_group(rank: int, world: int) -> Iterator[Group]:
         )
         return TorchWires(world)
 
-    with Group(rank, world, cast("Store", store), connect) as group:
+    with ManyRanks(rank, world, cast("Store", store), connect) as group:
         yield group
     # After an error the others may be gone, and nothing is waited for.
     dist.destroy_process_group()

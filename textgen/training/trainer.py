@@ -23,7 +23,7 @@ from textgen.model.network import Engine, Network
 from textgen.sampling.choice import splitmix64
 from textgen.training.learner import Learner, NativeLearner, open_optimizer, tensor_shapes
 from textgen.training.plan import Plan
-from textgen.training.ranks import ALONE, Ranks
+from textgen.training.ranks import ALONE, Crew
 
 #: Where the seeds of further members are counted from: beyond the steps of any run.
 OTHER_MEMBERS = 2**48
@@ -59,7 +59,7 @@ class Trainer:
     """
 
     def __init__(
-        self, learners: Sequence[Learner], windows: Windows, plan: Plan, ranks: Ranks = ALONE
+        self, learners: Sequence[Learner], windows: Windows, plan: Plan, ranks: Crew = ALONE
     ) -> None:
         self.ranks = ranks
         self.step = 0
@@ -223,7 +223,7 @@ def open_trainer(
     path: Engine,
     windows: Windows,
     weights: Mapping[str, NDArray[np.float32]] | None,
-    ranks: Ranks = ALONE,
+    ranks: Crew = ALONE,
 ) -> Trainer:
     """A trainer at the beginning of a run; weights of None are left for `Trainer.load`."""
     own = [None] * plan.members if weights is None else split(weights, plan.model, plan.members)
@@ -235,7 +235,7 @@ def open_trainer(
     )
 
 
-def open_learner(network: Network, plan: Plan, ranks: Ranks = ALONE) -> Learner:
+def open_learner(network: Network, plan: Plan, ranks: Crew = ALONE) -> Learner:
     """A learner for `network`, whose path decides what computes."""
     if network.engine.name == "native":
         from textgen.model.native_network import NativeNetwork

@@ -1,0 +1,220 @@
+"""Runs of several processes that `torchrun` starts: results, restarts, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.small_runs import ROOT, environment, outcome, russian_text
+from support.torchrun import SMALL, launched, saved_step, wait_until
+
+import textgen
+from textgen.checkpoint.format import read_layout
+from textgen.errors import RunFolderError
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="torchrun is not there")
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text(russian_text(20_000), "utf-8")
+    return path
+
+
+def losses(out: Path) -> list[float]:
+    """What a run has reported of its training and its validation."""
+    reports = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+    return [
+        report[key] for report in reports for key in ("train_bits_per_char", "val_bits_per_char")
+    ]
+
+
+def alone(text: Path, out: Path, **settings: Any) -> None:
+    """The same run by one process."""
+    names = {"hidden": "hidden_size"}
+    plain = {names.get(n, n.replace("-", "_")): v for n, v in (SMALL | settings).items()}
+    textgen.train(text, out=out, **plain)
+
+
+def finish(processes: int, text: Path, out: Path, *more: object, **settings: object) -> str:
+    """A run that comes to its end; what it said on stderr."""
+    with launched(processes, text, out, *more, **settings) as run:
+        code, said, err = run.end()
+    assert code == 0, err
+    assert said == ""
+    return err
+
+
+def test_a_killed_worker_changes_nothing(text: Path, tmp_path: Path) -> None:
+    """Two processes, one of which is killed: torchrun starts both anew, and they resume."""
+    length = {"steps": 600, "eval-every": 200, "save-every": 100}
+    killed, whole, one = tmp_path / "killed", tmp_path / "whole", tmp_path / "one"
+    with launched(2, text, killed, "--force", restarts=1, **length) as run:
+        wait_until(lambda: saved_step(killed) >= 200)
+        os.kill(run.worker(1), signal.SIGKILL)
+        code, _, err = run.end()
+    assert code == 0, err
+    assert saved_step(killed) == 600
+    finish(2, text, whole, **length)
+    assert outcome(killed, evaluations_only=True) == outcome(whole, evaluations_only=True)
+    alone(text, one, **length)
+    assert losses(whole)[-1] == pytest.approx(losses(one)[-1], rel=1e-5)
+    # One process goes on with what two have saved, and is at its end.
+    assert "finished" in textgen.train(out=whole, resume=True).ended.reason
+
+
+def test_a_process_of_one_goes_on_unasked(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torchrun's contract: the same words, after a failure, go on from what was saved."""
+    out = tmp_path / "run"
+    small: dict[str, Any] = {"hidden_size": 8, "batch_size": 2, "seq_len": 8, "threads": 1}
+    calls = iter(range(100))
+    textgen.train(text, out=out, steps=20, **small, stop=lambda: next(calls) >= 7)
+    assert 0 < saved_step(out) < 20
+    with pytest.raises(RunFolderError):
+        textgen.train(text, out=out, steps=20, **small)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    # Not even `force` begins anew what it has begun.
+    textgen.train(text, out=out, steps=20, **small, force=True)
+    assert saved_step(out) == 20
+    more = textgen.train(out=out, more="5steps")
+    assert more.ended.step == 25
+    # Started again after its end, it is not trained longer once more.
+    assert textgen.train(out=out, more="5steps").ended.step == 25
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    textgen.train(text, out=out, steps=20, **small, force=True)
+    assert saved_step(out) == 20
+
+
+def page_commands() -> list[str]:
+    lines = (ROOT / "docs/many_machines.md").read_text("utf-8").splitlines()
+    return [line for line in lines if line.startswith("torchrun ")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [pytest.param(x, marks=[pytest.mark.slow] * bool(n)) for n, x in enumerate(page_commands())],
+)
+def test_each_command_of_the_page_runs(line: str, tmp_path: Path) -> None:
+    """Of two machines both on this one."""
+    (tmp_path / "corpus.txt").write_text(russian_text(6000), "utf-8")
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        line = line.replace("first:29400", f"localhost:{probe.getsockname()[1]}")
+    words = [sys.executable, "-m", "torch.distributed.run", *shlex.split(line)[1:]]
+    words += ["--steps", "6", "--hidden", "8", "--batch-size", "4", "--threads", "1", "--quiet"]
+    machines = [
+        subprocess.Popen(words, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+        for _ in range(2 if "--nnodes" in words else 1)
+    ]
+    for machine in machines:
+        _, err = machine.communicate(timeout=120)
+        assert machine.returncode == 0, err
+    assert saved_step(tmp_path / words[words.index("--out") + 1]) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("processes", [2, 4])
+def test_a_thousand_steps_are_those_of_one_process(
+    text: Path, tmp_path: Path, processes: int
+) -> None:
+    length = {"steps": 1000, "eval-every": 100, "save-every": 100}
+    finish(processes, text, tmp_path / "several", **length)
+    alone(text, tmp_path / "one", **length)
+    ours, theirs = (
+        np.array([v for v in losses(tmp_path / name) if v is not None])
+        for name in ("several", "one")
+    )
+    assert len(ours) >= 20
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_twenty_kills_of_any_process(text: Path, tmp_path: Path) -> None:
+    """`kill -9` of a random rank, or of all of them; as many go on, or another number."""
+    length = {"steps": 1500, "eval-every": 500, "save-every": 50}
+    finish(2, text, tmp_path / "whole", **length)
+    whole = outcome(tmp_path / "whole", evaluations_only=True)
+    rng, resumed = random.Random(7), []
+    for number in range(100):
+        if len(resumed) == 20:
+            break
+        out = tmp_path / f"killed{number}"
+        with launched(2, text, out, **length) as run:
+            step = rng.randrange(50, 1200)
+            wait_until(lambda out=out, step=step: saved_step(out) >= step)
+            time.sleep(rng.random() * 0.2)
+            os.kill(run.worker(rng.randrange(2)), signal.SIGKILL)
+            code, _, err = run.end()
+        if code == 0:
+            continue  # It was at its end already.
+        step = saved_step(out)
+        if number % 5 == 4:  # One process has other bits, and the same loss.
+            alone(text, out, **length, resume=True)
+            assert losses(out)[-1] == pytest.approx(losses(tmp_path / "whole")[-1], rel=1e-5)
+        else:
+            finish(2, text, out, **length)
+            assert outcome(out, evaluations_only=True) == whole, f"kill {number} at {step}: {err}"
+            resumed.append(step)
+        shutil.rmtree(out)
+    print("resumed from", resumed)
+    assert len(resumed) == 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_stalled_worker_ends_the_run_within_a_minute(text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with launched(2, text, out, steps=10**6, **{"save-every": 100}) as run:
+        wait_until(lambda: saved_step(out) >= 100)
+        stopped = run.worker(1)
+        os.kill(stopped, signal.SIGSTOP)
+        begun = time.monotonic()
+        first = run.worker(0)
+        wait_until(lambda: not Path(f"/proc/{first}/cmdline").read_bytes(), 60) if Path(
+            f"/proc/{first}"
+        ).exists() else None
+        took = time.monotonic() - begun
+        os.kill(stopped, signal.SIGCONT)
+        code, _, err = run.end()
+    assert took < 60
+    assert code != 0
+    assert "rank 1 of 2 is not there any more, or has said nothing for 25 seconds" in err
+    assert "Traceback (most recent call last)" not in err.split("textgen: ")[1].split("\n")[0]
+    assert saved_step(out) >= 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_process_stops_all_after_the_same_step(
+    text: Path, tmp_path: Path, rank: int
+) -> None:
+    out = tmp_path / "run"
+    with launched(2, text, out, steps=10**6, **{"save-every": 10**6}) as run:
+        wait_until(lambda: (out / "metrics.jsonl").exists())
+        os.kill(run.worker(rank), signal.SIGTERM)
+        code, _, err = run.end()
+    assert code == 1  # torchrun's own, of workers that ended with 143
+    assert err.count("stopped after step") == 1
+    header = read_layout(out / "resume.safetensors", kind="resume").header
+    assert header["progress"]["step"] > 0
+    assert f"exitcode  : {128 + signal.SIGTERM}" in err

@@ -1,0 +1,38 @@
+"""How a process finds the others with which `torchrun` has started it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from textgen.errors import ConfigError
+from textgen.runtime import process_rank, require_torch
+from textgen.training.ranks import ALONE, Crew
+
+
+@contextmanager
+def open_ranks() -> Iterator[Crew]:
+    """The processes that `torchrun` has started with this one; alone where it has not, or no other.
+
+    Raises:
+        ConfigError: What the environment says of them is no number.
+        RankError: Not all of them have come.
+    """
+    rank = process_rank()
+    if rank is None or rank.world == 1:
+        yield ALONE
+        return
+    if sys.platform == "win32":
+        raise ConfigError("torchrun starts several processes on Linux and macOS alone; start one")
+    require_torch("a run of several processes")
+    from textgen.training.torch_ranks import open_group
+
+    with open_group(rank.rank, rank.world) as group:
+        yield group
+
+
+def was_restarted() -> bool:
+    """Whether `torchrun` has started these processes anew, after one of them was lost."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
