@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo quick test test-pages test-long test-native-asan test-qemu test-arm test-windows lint fix tree keywords
 .PHONY: native pictures docs try-native install-checked hashes
-.PHONY: bench bench-quality bench-prepare bench-overhead promises mutants wheels soak release clean
+.PHONY: bench test-gpu bench-quality bench-prepare bench-overhead promises mutants wheels soak release clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,6 +121,12 @@ TEXTS ?= corpora/russian.txt corpora/english.txt
 bench-quality: try-native ## Measure what `textgen train` reaches: about 25 minutes a text.
 	$(BIN)/python benchmarks/quality.py $(TEXTS) --budget 1m --budget 3m
 	$(BIN)/python benchmarks/quality.py $(TEXTS) --budget 10m --rng 1
+
+# DEVICE=cpu runs all of it in small on a CPU. TEXTS of a minute each: GPU_TEXTS="FILE FOLDER".
+DEVICE ?= cuda
+GPU_TEXTS ?= corpora/english.txt corpora/russian.txt
+test-gpu: $(VENV)/.test try-native ## Try everything on a GPU, for eight minutes at most; needs one.
+	$(BIN)/python benchmarks/gpu.py --device $(DEVICE) --texts $(GPU_TEXTS)
 
 bench-overhead: try-native ## Measure the training loop's own time over the bare steps.
 	$(BIN)/python benchmarks/overhead.py

@@ -87,7 +87,7 @@ def test_a_good_state_is_never_replaced_by_one_that_is_not_finite(
         return taken
 
     monkeypatch.setattr(NativeLearner, "update", update)
-    monkeypatch.setattr("textgen.training.speed.measure_step", lambda *args: 0.001)
+    monkeypatch.setattr("textgen.training.speed.measure_step", lambda *_, **__: 0.001)
     settings: dict[str, Any] = {**SMALL, "steps": 12, "save_every": 2, "eval_every": 4}
     with pytest.raises(TrainingDivergedError, match="too large to go on with; the best model"):
         textgen.train(text, out=tmp_path / "run", **settings)

@@ -335,7 +335,7 @@ def test_name_of_the_folder() -> None:
 @pytest.fixture
 def no_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its steps would be counted too."""
-    monkeypatch.setattr("textgen.training.speed.measure_step", lambda *args: 0.001)
+    monkeypatch.setattr("textgen.training.speed.measure_step", lambda *_, **__: 0.001)
 
 
 def test_updates_that_are_not_finite_are_masked_and_counted(
