@@ -10,8 +10,8 @@
 
     python benchmarks/gpu.py [--out build/gpu] [--device cuda] [--texts FILE FOLDER]
 
-`--device cpu` runs every line of it with small sizes, where there is no GPU, to review it; in float32,
-for many a CPU has no LSTM in bf16.
+`--device cpu` runs every line of it with small sizes, where there is no GPU, to review it: in
+float32, for many a CPU has no LSTM in bf16.
 """
 
 from __future__ import annotations
