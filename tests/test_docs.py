@@ -23,10 +23,7 @@ from textgen.export import exported
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     "README.md",
-    *(
-        f"docs/{name}.md"
-        for name in ("guide", "neurons", "networks", "class", "writers", "many_machines")
-    ),
+    *(f"docs/{name}.md" for name in ("guide", "neurons", "networks", "class", "writers")),
 ]
 #: Those whose commands take few seconds; `make test-pages` runs the others.
 QUICK = ("README.md", "docs/class.md")
@@ -35,7 +32,14 @@ GUIDES = [
     *("README.ru.md", "README.mk.md"),
     *(
         f"docs/{name}.md"
-        for name in ("guide_ru", "guide_mk", "glossary", "installation", "machines")
+        for name in (
+            "guide_ru",
+            "guide_mk",
+            "glossary",
+            "installation",
+            "machines",
+            "many_machines",
+        )
     ),
 ]
 #: Their commands are run by `test_lessons.py`.
