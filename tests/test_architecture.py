@@ -109,6 +109,8 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     ),
     "ijson": (set(), {"corpus.extraction.chat_json"}),
     "outlines_core": (set(), {"sampling.forms.regex_index"}),
+    "optuna": (set(), {"comparison.study"}),
+    "submitit": (set(), {"comparison.submission"}),
     "wcwidth": (set(), {"terminal.text"}),
     "IPython": (set(), {"notebook.live_training"}),
 }

@@ -17,6 +17,7 @@
     ├── StorageError              a file is missing, unreadable or cannot be written
     │   └── UnreadableFilesError  several files, and some of them are missing or unreadable
     ├── RunFolderError            a run's folder is taken, locked or holds another run
+    │   └── FolderInUseError      a live process works in it
     ├── BackendError              the device asked for is not there
     └── RankError                 another process of the same run is lost
 
@@ -115,6 +116,10 @@ class UnreadableFilesError(StorageError, BadFilesError):
 
 class RunFolderError(TextgenError):
     """A run's folder holds a checkpoint already, is locked, or belongs to another run."""
+
+
+class FolderInUseError(RunFolderError):
+    """A run's folder is locked by a process that works in it."""
 
 
 class BackendError(TextgenError):

@@ -13,6 +13,8 @@ EXTRAS = {
     "gensim": "vectors",
     "constriction": "compress",
     "outlines-core": "forms",
+    "optuna": "search",
+    "submitit": "submit",
     **dict.fromkeys(("lxml", "ijson"), "files"),
     **dict.fromkeys(("starlette", "uvicorn"), "serve"),
     **dict.fromkeys(("onnx", "onnxscript"), "onnx"),

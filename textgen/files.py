@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from textgen.errors import RunFolderError, StorageError, TextgenError, named
+from textgen.errors import FolderInUseError, StorageError, TextgenError, named
 from textgen.systems import (
     BINARY,
     DIRECTORY,
@@ -60,6 +60,8 @@ _A_LINK = (
     "thing itself in its place (the run's folder as a whole may be a link)"
 )
 _A_DEVICE = "it is a pipe, a socket or a device, not a plain file"
+#: What a disk says whose files have one name each.
+_NO_SECOND_NAMES = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space",
@@ -210,6 +212,44 @@ def atomic_write_text(
     atomic_write_bytes(path, data, follow=follow, within=within)
 
 
+def create_once(path: Path, data: bytes) -> bool:
+    """Write a whole file under a name that is free; False where a file has it.
+
+    Of several processes that try, on one machine or on several that share a disk, one gets True,
+    and nobody sees a part of the file. It needs no lock: the bytes go to a temporary file, which
+    then gets `path` as a second name (`link`), an operation that network disks do as a whole. Where
+    there are no second names, the file is created exclusively and then written, so that for a
+    moment it may be seen empty.
+
+    Raises:
+        StorageError: It could not be written.
+    """
+    path = Path(path)
+    _require_name(path)
+    folder: _Folder | None = None
+    temp: str | None = None
+    try:
+        folder = _Folder(path.parent)
+        temp, descriptor = _create_temp(folder, path.name)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            flush(file.fileno())
+        made = folder.rename_once(temp, path.name, data)
+        folder.sync()
+        return made
+    except OSError as error:
+        if isinstance(error, TextgenError):
+            raise
+        raise StorageError(f"cannot write {path}: {os_reason(error)}") from error
+    finally:
+        if folder is not None:
+            if temp is not None:
+                with contextlib.suppress(OSError):
+                    folder.unlink(temp)
+            folder.close()
+
+
 def check_writable(path: Path) -> None:
     """Check before long work that a result can be written after it, where a person named its place.
 
@@ -267,12 +307,14 @@ def read_plain(path: Path, limit: int | None = None, *, within: Path | None = No
         return file.read() if limit is None else file.read(limit)
 
 
-def open_plain(path: Path) -> BinaryIO:
-    """Open a plain file to read; a link is not followed.
+def open_plain(path: Path, *, write: bool = False) -> BinaryIO:
+    """Open a plain file to read, and to write if asked; a link is not followed.
 
     Raises:
         OSError: It cannot be read, or is a link, a pipe or a device.
     """
+    if write:
+        return os.fdopen(_open_plain(path, os.O_RDWR), "r+b")
     return os.fdopen(_open_plain(path, os.O_RDONLY), "rb")
 
 
@@ -411,6 +453,35 @@ def remove_leftovers(path: Path, *, within: Path | None = None) -> None:
         _remove_temporary(folder, None)
 
 
+def remove_lock_of(folder: Path, process: int, host: str) -> None:
+    """Remove the lock of a process that is known to be dead, on whatever machine it ran.
+
+    Only a disk without locks needs that: elsewhere the system has freed it, and `FolderLock` takes
+    no notice of the file. Nothing is done where another process has the lock.
+    """
+    path = folder / LOCK_NAME
+    with contextlib.suppress(OSError):
+        if read_plain(path, 512).decode("utf-8", "replace").strip() == f"{process} {host}":
+            descriptor = _open_plain(path, os.O_RDWR)
+            if try_lock(descriptor) is False:
+                os.close(descriptor)
+            else:
+                remove_open(descriptor, path)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process runs on this host; not on Windows, where `os.kill` would end it."""
+    if process <= 0:
+        return False  # a group of processes
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # it runs for another user
+    return True
+
+
 class FolderLock:
     """A context in which no other process, and no second lock in this one, enters a run's folder.
 
@@ -434,7 +505,7 @@ class FolderLock:
         """Take the lock.
 
         Raises:
-            RunFolderError: A live process holds it; the message names the process.
+            FolderInUseError: A live process holds it; the message names the process.
             StorageError: The lock file cannot be created; or a file of the run is a link or
                 something else that no save would replace.
         """
@@ -521,7 +592,7 @@ class FolderLock:
                 raise self._held() from None
         else:
             owner = self._owner()
-            if owner is None or owner[1] != socket.gethostname() or _is_alive(owner[0]):
+            if owner is None or owner[1] != socket.gethostname() or is_running(owner[0]):
                 raise self._held() from None
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
@@ -540,10 +611,10 @@ class FolderLock:
         except (OSError, ValueError):
             return None
 
-    def _held(self) -> RunFolderError:
+    def _held(self) -> FolderInUseError:
         owner = self._owner()
         who = "another process" if owner is None else f"process {owner[0]} on {owner[1]}"
-        return RunFolderError(
+        return FolderInUseError(
             f"{self.folder} is in use by {who}; wait until it ends, stop it, or choose another "
             f"folder, {named('out', 'FOLDER')} (if no such process runs, delete "
             f"{self.folder / LOCK_NAME})"
@@ -617,6 +688,31 @@ class _Folder:
     def replace(self, name: str, other: str) -> None:
         """Rename a file, in place of another."""
         replace(self._named(name), self._named(other), self._at.get("dir_fd"))
+
+    def rename_once(self, name: str, other: str, data: bytes) -> bool:
+        """Give a file that holds `data` another name, unless a file has that; whether it was so."""
+        if sys.platform == "win32":
+            try:
+                os.rename(self._named(name), self._named(other))
+            except FileExistsError:
+                return False
+            return True
+        at = self._at.get("dir_fd")
+        try:
+            os.link(name, other, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
+        except FileExistsError:
+            # A network disk may do it, lose the answer, and be asked again.
+            return self.status(name).st_nlink > 1
+        except OSError as error:
+            if error.errno not in _NO_SECOND_NAMES:
+                raise
+            try:
+                descriptor = self.create(other)
+            except FileExistsError:
+                return False
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+        return True
 
     def plain_files(self) -> Iterator[str]:
         """The names of the plain files in it."""
@@ -788,16 +884,3 @@ def _is_still(descriptor: int, folder: _Folder, name: str) -> bool:
         return os.path.samestat(os.fstat(descriptor), folder.status(name))
     except FileNotFoundError:
         return False
-
-
-def _is_alive(process: int) -> bool:
-    """Whether a process runs on this host; not on Windows, where `os.kill` would end it."""
-    if process <= 0:
-        return False  # a group of processes
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True  # it runs for another user
-    return True

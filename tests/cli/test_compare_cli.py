@@ -27,7 +27,7 @@ def figures(*_):
     signal.raise_signal(signal.SIGINT)
     time.sleep(60)
 
-runs._figures = figures
+runs.figures_of = figures
 sys.argv = ["textgen", "compare", *sys.argv[1:]]
 textgen.cli.main()
 """

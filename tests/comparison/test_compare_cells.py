@@ -195,8 +195,8 @@ def test_a_run_that_diverges_is_an_outcome(corpus: str, monkeypatch: pytest.Monk
 
     from textgen.comparison import runs
 
-    figures = runs._figures
-    monkeypatch.setattr(runs, "_figures", ends)
+    figures = runs.figures_of
+    monkeypatch.setattr(runs, "figures_of", ends)
     result = result_of(compare(corpus))
     row = result.rows[1]
     assert [run.figures.bits_per_char is None for run in row.runs] == [True, False]

@@ -15,6 +15,7 @@ from textgen.cli.parameters import (
     Only,
     OutputOptions,
     PathsArgument,
+    at_prompt,
     in_flags,
     spelled,
     with_options,
@@ -23,12 +24,22 @@ from textgen.cli.records import check_outputs, print_csv, print_json, say_writte
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, named
 from textgen.options import RunOptions, TrainOptions
-from textgen.settings import COMPARED, SAVED, setting, setting_like, settings_of, value_of
+from textgen.settings import (
+    COMPARED,
+    RUN,
+    SAVED,
+    check,
+    setting,
+    setting_like,
+    settings_of,
+    typed_words,
+    value_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from textgen.comparison import Comparison
+    from textgen.comparison import Comparison, SearchResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +82,22 @@ class CompareOptions:
         metavar="K",
         by_default=f"the median of {named('lag')}",
     )
+    search: str | None = setting(
+        None,
+        help="Look for good settings instead: in ranges such as hidden=128..1024:log (where equal "
+        "factors are equally likely), and among values such as cell=lstm|gru. Bad runs are given "
+        "up early. It needs optuna.",
+        panel=COMPARED,
+        metavar="NAME=LOW..HIGH,...",
+    )
+    trials: int | None = setting(
+        None,
+        help=f"With {named('search')}: how many runs to make.",
+        panel=COMPARED,
+        metavar="N",
+        by_default="40",
+        at_least=1,
+    )
     params: str | None = setting(
         None,
         help="The largest number of parameters of each network, such as 250k or 1M. The number "
@@ -101,6 +128,41 @@ class CompareOptions:
         "force",
         help="Delete the runs that are already in the folder, and start again.",
     )
+    join: bool = setting(
+        False,
+        help="Share out the runs with all processes that do the same in the same folder, on one "
+        "machine or on many. Each takes the next run that nobody has, goes on with those of "
+        "processes that died, and the last one draws the table.",
+        panel=RUN,
+    )
+    submit: str | None = setting(
+        None,
+        help=f"Start workers that {named('join')}, and return: as an array of jobs of Slurm, or on "
+        "this machine. They go on when the terminal is closed. It needs submitit.",
+        panel=RUN,
+        choices=("slurm", "local"),
+    )
+    workers: int | None = setting(
+        None,
+        help=f"With {named('submit')}: how many workers to start.",
+        panel=RUN,
+        metavar="N",
+        by_default="2",
+        at_least=1,
+    )
+    slurm: str | None = setting(
+        None,
+        help=f"With {named('submit', 'slurm')}: what Slurm is asked for, as for sbatch, such as "
+        "partition=cpu,time=120 (minutes).",
+        panel=RUN,
+        metavar="NAME=VALUE,...",
+    )
+    status: bool = setting(
+        False,
+        help=f"Show where the runs of {named('join')} and {named('submit')} stand: what runs "
+        "where, what is done, what failed and why.",
+        panel=RUN,
+    )
     picture: Path | None = setting(
         None,
         help="Save the chart as a picture too, in a file whose name ends in .png or .svg.",
@@ -113,6 +175,12 @@ class CompareOptions:
         panel=SAVED,
         metavar="FILE",
     )
+
+
+#: The picture of a search, in its folder.
+STUDY_PICTURE = "study.svg"
+#: What every kind of comparison takes.
+_SHARED = ("out", "resume", "force", "join")
 
 
 @guarded
@@ -145,8 +213,21 @@ def compare_command(
     textgen compare corpus.txt --history 1,2,4 --params 20k --steps 20
 
     textgen compare --task recall --lag 5,10 --cells lstm --params 20k --steps 20
+
+    textgen compare corpus.txt --cells rnn,lstm --params 20k --steps 20 --out cells --join
+
+    textgen compare --status --out cells
+
+    textgen compare corpus.txt --search "hidden=8..32:log,dropout=0..0.5" --trials 3 --steps 20
     """
+    if what.status:
+        _show_status(_folder_of(what, paths or []), output)
+        return
+    check(what)
     _refuse_contradictions(what, training, paths or [])
+    if what.submit is not None:
+        _submit(what, training, paths or [], output)
+        return
     check_outputs(picture=what.picture, csv=what.csv, json_output=output.json_output)
     answer = "" if output.quiet else "stopping and saving the run ..."
     with StopSignals(answer) as stop:
@@ -154,14 +235,99 @@ def compare_command(
             from textgen.comparison.task import TASK_VAL
 
             training = replace(training, val=TASK_VAL)
-        events = _begin(what, training, paths or [], stop)
-        result = _follow(events, stop, quiet=output.quiet)
+        events = _begin(what, training, paths or [], stop.requested)
+        result = _follow(events, stop, quiet=output.quiet, join=what.join)
     _show(result, what, output)
+
+
+def _folder_of(what: CompareOptions, paths: list[str]) -> Path:
+    """The folder of the comparison that is named."""
+    from textgen.comparison.runs import comparison_folder
+
+    if what.out is not None:
+        return Path(what.out)
+    if what.task is not None:
+        return Path("checkpoints") / f"compare-{what.task}"
+    if not paths:
+        raise ConfigError(f"no comparison was named; give its folder: {named('out', 'DIR')}")
+    kind = "" if what.history is None else "history-"
+    return comparison_folder(paths, None, kind if what.search is None else "search-")
+
+
+def _show_status(folder: Path, output: OutputOptions) -> None:
+    from textgen.comparison import sweep_status
+    from textgen.terminal.console import make_consoles
+    from textgen.terminal.tables import draw_table
+
+    status = sweep_status(folder, at_prompt)
+    if output.json_output:
+        print_json(status.to_json())
+        return
+    out = make_consoles(output.color).out
+    out.print(draw_table(status.table(), in_flags))
+    if status.jobs:
+        out.print()
+        out.print(draw_table(status.job_table(), in_flags))
+
+
+def _submit(
+    what: CompareOptions, training: TrainOptions, paths: list[str], output: OutputOptions
+) -> None:
+    """Start workers that share out the runs, each with this command."""
+    from textgen.comparison import submit_workers
+    from textgen.runtime import choose_threads
+    from textgen.terminal.text import command_line, visible
+
+    assert what.submit is not None
+    for name in ("resume", "force", "picture", "csv"):
+        if getattr(what, name):
+            raise ConfigError(
+                f"{named('submit')} starts workers, which go on with what is there; leave "
+                f"{named(name)} out" + _drawn_later(name)
+            )
+    workers = what.workers or 2
+    if what.submit == "local" and training.threads is None:
+        share = max(1, int(choose_threads(None).value) // workers)
+        training = replace(training, threads=share)
+    worker = replace(what, join=True, submit=None, workers=None, slurm=None)
+    if what.submit == "local" or training.steps is not None or training.epochs is not None:
+        # What is wrong with the command is said here, and not by each worker. A time becomes steps
+        # on the machines that have it.
+        next(_begin(worker, training, paths, lambda: False))
+    folder = _folder_of(what, paths)
+    words = ["compare", *paths, *typed_words(worker), *typed_words(training)]
+    jobs = submit_workers(
+        folder, words, where=what.submit, workers=workers, settings=what.slurm or ""
+    )
+    if output.json_output:
+        print_json({"folder": str(folder), "jobs": [job.id for job in jobs]})
+    elif not output.quiet:
+        print(visible(f"{len(jobs)} workers were started: {', '.join(job.id for job in jobs)}"))
+        print("what they do:")
+        print(visible(command_line(["textgen", "compare", "--status", "--out", str(folder)])))
+
+
+def _drawn_later(name: str) -> str:
+    if name not in ("picture", "csv"):
+        return ""
+    return f", and give it with {named('join')} once all runs are done"
 
 
 def _refuse_contradictions(what: CompareOptions, training: TrainOptions, paths: list[str]) -> None:
     """Raise `ConfigError` where options do not go together."""
     task, history = named("task"), named("history")
+    for name, needed in (("trials", "search"), ("workers", "submit"), ("slurm", "submit")):
+        if getattr(what, name) is not None and getattr(what, needed) is None:
+            raise ConfigError(f"{named(name)} belongs to {named(needed)}; give it, or leave it out")
+    if what.search is not None:
+        for name in ("cells", "history", "task", "params"):
+            if getattr(what, name) is not None:
+                how = {"cells": "cell=lstm|gru", "params": "hidden=64..512:log"}.get(name)
+                search_it = f", or search it: {named('search', how)}" if how else ""
+                raise ConfigError(
+                    f"{named(name)} and {named('search')} are two comparisons; leave one out"
+                    + search_it
+                )
     if what.task is not None and what.history is not None:
         raise ConfigError(f"{task} and {history} are two comparisons; give one")
     if what.task is not None:
@@ -178,6 +344,8 @@ def _refuse_contradictions(what: CompareOptions, training: TrainOptions, paths: 
         raise ConfigError(
             f"{named('lag')} and {named('train_lag')} belong to {task}; give it, or leave them out"
         )
+    if what.search is not None and not what.rng.strip().isdigit():
+        raise ConfigError(f"{named('search')} has one {named('rng')}, and {what.rng} is none")
     if what.history is not None and not what.rng.strip().isdigit():
         raise ConfigError(
             f"{history} has one run for each length, not for each of the seeds {what.rng}; give "
@@ -186,7 +354,7 @@ def _refuse_contradictions(what: CompareOptions, training: TrainOptions, paths: 
 
 
 def _begin(
-    what: CompareOptions, base: TrainOptions, paths: list[str], stop: StopSignals
+    what: CompareOptions, base: TrainOptions, paths: list[str], stop: Callable[[], bool]
 ) -> Iterator[Any]:
     """The events of the comparison that was asked for."""
     from textgen.comparison import (
@@ -195,14 +363,19 @@ def _begin(
         compare_task,
         parse_numbers,
         parse_variants,
+        search_settings,
     )
+    from textgen.comparison.search import TRIALS
     from textgen.comparison.variants import parse_count
 
-    shared: dict[str, Any] = {name: getattr(what, name) for name in ("out", "resume", "force")}
-    shared["stop"] = stop.requested
+    shared: dict[str, Any] = {name: getattr(what, name) for name in _SHARED}
+    shared["stop"] = stop
     if what.params is not None:
         shared["params"] = parse_count(what.params)
     rngs = parse_numbers(what.rng, "rng", least=0)
+    if what.search is not None:
+        base = replace(base, rng=rngs[0])
+        return search_settings(paths, what.search, base, trials=what.trials or TRIALS, **shared)
     variants = parse_variants(what.cells or ("lstm" if what.history else "rnn,lstm,gru"))
     if what.task is not None:
         lags = parse_numbers(what.lag or "10..100:10", "lag")
@@ -220,14 +393,16 @@ def _begin(
     return compare_history(paths, histories, base, variant=variants[0], **shared)
 
 
-def _follow(events: Iterator[Any], stop: StopSignals, *, quiet: bool) -> Comparison[Any]:
+def _follow(
+    events: Iterator[Any], stop: StopSignals, *, quiet: bool, join: bool
+) -> Comparison[Any] | SearchResult:
     """Show the runs on stderr until the last is over: a line for each, figures beside the bar.
 
     Raises:
         typer.Exit: They were stopped.
     """
     from textgen.cli.moving import moving_line
-    from textgen.comparison import Compared, Halted, Measured, Note, RunEvent
+    from textgen.comparison import Compared, Failed, Halted, Measured, Note, RunEvent
     from textgen.terminal.text import command_line, note_line, visible
     from textgen.training.events import Ended, Report, Started
 
@@ -240,7 +415,7 @@ def _follow(events: Iterator[Any], stop: StopSignals, *, quiet: bool) -> Compari
 
     def say_how_to_go_on() -> None:
         words = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
-        say(command_line(["textgen", *words, "--resume"]))
+        say(command_line(["textgen", *words, *([] if join else ["--resume"])]))
 
     begun = False
     try:
@@ -260,6 +435,9 @@ def _follow(events: Iterator[Any], stop: StopSignals, *, quiet: bool) -> Compari
                     line.figures = [f"val {told.val_bits_per_char:.3f} bits/char"]
             elif isinstance(event, Measured):
                 say(f"{event.number}/{event.runs} {event.label}: {event.summary}")
+            elif isinstance(event, Failed):
+                reason = in_flags(event.reason)
+                say(f"{event.number}/{event.runs} {event.label} failed: {reason}")
             elif isinstance(event, Note):
                 say(event.text)
             elif isinstance(event, Halted):
@@ -268,7 +446,7 @@ def _follow(events: Iterator[Any], stop: StopSignals, *, quiet: bool) -> Compari
                 say_how_to_go_on()
                 raise typer.Exit(128 + (stop.signum or 0))
             elif isinstance(event, Compared):
-                result: Comparison[Any] = event.result
+                result: Comparison[Any] | SearchResult = event.result
                 return result
     except Interrupted:
         if begun:
@@ -278,7 +456,9 @@ def _follow(events: Iterator[Any], stop: StopSignals, *, quiet: bool) -> Compari
     raise AssertionError("a comparison ends with its result or is halted")
 
 
-def _show(result: Comparison[Any], what: CompareOptions, output: OutputOptions) -> None:
+def _show(
+    result: Comparison[Any] | SearchResult, what: CompareOptions, output: OutputOptions
+) -> None:
     from textgen.comparison.runs import RECORD_NAME
     from textgen.files import atomic_write_bytes
     from textgen.terminal.chart import TerminalChart, save_charts
@@ -286,9 +466,12 @@ def _show(result: Comparison[Any], what: CompareOptions, output: OutputOptions) 
     from textgen.terminal.tables import draw_table
 
     chart = result.chart()
-    written = [what.picture] if what.picture is not None else []
-    if what.picture is not None:
-        save_charts(what.picture, [chart])
+    pictures = [what.picture] if what.picture is not None else []
+    if what.search is not None:
+        pictures.append(result.folder / STUDY_PICTURE)
+    for picture in pictures:
+        save_charts(picture, [chart])
+    written = list(pictures)
     if what.csv is not None:
         text = result.table().to_csv()
         if str(what.csv) == "-":

@@ -20,14 +20,12 @@ from numpy.typing import NDArray
 
 from textgen.arguments import StrPath, checked, path_names
 from textgen.checkpoint import SavedModel
+from textgen.comparison.happening import Compared, Happening, Note
 from textgen.comparison.runs import (
     CellRuns,
-    Compared,
     Comparison,
-    Happening,
     Job,
     MeasuredRun,
-    Note,
     RunFigures,
     Runs,
     Stop,
@@ -321,6 +319,7 @@ def compare_cells(
     out: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
+    join: bool = False,
     stop: Stop = lambda: False,
 ) -> Iterator[Happening | Compared[CellComparison]]:
     """Train each cell with each seed, equally large and equally long, and measure them.
@@ -335,6 +334,8 @@ def compare_cells(
         out: Folder of the runs; None is `checkpoints/compare-NAME` after the first text.
         resume: Go on where a comparison was interrupted: finished runs are not trained again.
         force: Replace the runs that are there.
+        join: Share out the runs with all processes that do the same in the same folder, on any
+            machine. What is there already goes on.
         stop: Asked after every step; once it says True the run is saved and the comparison ends.
     Yields:
         What happens in the runs, and as the last record the result, or `Halted`.
@@ -351,6 +352,7 @@ def compare_cells(
         params=params,
         resume=resume,
         force=force,
+        join=join,
         stop=stop,
     )
     num_layers = runs.planned[0].options.num_layers
@@ -369,7 +371,7 @@ def compare_cells(
         )
 
     finish = partial(CellComparison, paths=tuple(paths), level=base.corpus.level)
-    yield from runs.events(measure, finish)
+    yield from runs.events(measure, finish, CellRun)
 
 
 def cell_jobs(

@@ -18,13 +18,11 @@ from typing import TYPE_CHECKING, Any
 from textgen.arguments import StrPath, checked, path_names
 from textgen.checkpoint import SavedModel
 from textgen.comparison.cells import DEFAULT_PARAMS
+from textgen.comparison.happening import Compared, Happening, Note
 from textgen.comparison.runs import (
-    Compared,
     Comparison,
-    Happening,
     Job,
     MeasuredRun,
-    Note,
     RunFigures,
     Runs,
     Stop,
@@ -193,6 +191,7 @@ def compare_history(
     out: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
+    join: bool = False,
     stop: Stop = lambda: False,
 ) -> Iterator[Happening | Compared[HistoryComparison]]:
     """Train a network for each history, and measure each seeing exactly so much.
@@ -206,7 +205,7 @@ def compare_history(
         variant: The cell.
         params: Parameters of each network at most.
         out: Folder of the runs; None is `checkpoints/compare-history-NAME` after the first text.
-        resume, force, stop: As in `compare_cells`.
+        resume, force, join, stop: As in `compare_cells`.
     Yields:
         What happens in the runs, and as the last record the result, or `Halted`.
     Raises:
@@ -225,6 +224,7 @@ def compare_history(
         params=params,
         resume=resume,
         force=force,
+        join=join,
         stop=stop,
     )
     data = runs.data
@@ -250,7 +250,7 @@ def compare_history(
 
     positions = min(POSITIONS, len(data.val))
     finish = partial(HistoryComparison, paths=tuple(paths), positions=positions)
-    yield from runs.events(measure, finish)
+    yield from runs.events(measure, finish, HistoryRun)
 
 
 def _known(points: Iterable[tuple[int, float | None]]) -> tuple[tuple[float, float], ...]:

@@ -6,13 +6,16 @@ import json
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from textgen.checkpoint import MODEL_NAME, SavedModel, has_checkpoint
+from textgen.comparison.claims import Worker
+from textgen.comparison.happening import Compared, Halted, Happening, Measured, RunEvent
+from textgen.comparison.sweep import DRAWING, PLANNING, Sweep, agreed
 from textgen.comparison.variants import Variant, equally_large
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.source import check_paths
@@ -27,11 +30,13 @@ from textgen.files import atomic_write_text, is_link_at, make_folder, os_reason,
 from textgen.notebook import Part, Shown
 from textgen.options import TrainOptions
 from textgen.progress import task
+from textgen.runtime import choose_threads
 from textgen.table import Table, finite
 from textgen.terminal.humanize import plural
 from textgen.training.data import TrainingData, open_data
-from textgen.training.events import Ended, Event, Report
+from textgen.training.events import Ended, Report
 from textgen.training.folder import read_reports, run_folder
+from textgen.training.resume import absolute
 from textgen.training.run import Stop as Stop
 from textgen.training.sizing import DEFAULT_BUDGET
 from textgen.training.speed import plan_together
@@ -54,7 +59,7 @@ LEAST_REPORTS = 6
 SPEED_MOVED = 0.1
 
 #: A run that goes on must have been started with every one of these.
-_SETTINGS = {field.name for field in (*fields(TrainOptions), *fields(CorpusOptions))} - {"corpus"}
+_SETTINGS = {own.name for own in (*fields(TrainOptions), *fields(CorpusOptions))} - {"corpus"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,58 +143,6 @@ class RunFigures:
         if self.has_moved:
             text += f"; the machine's speed moved by {self.speed_moved:+.0%} meanwhile"
         return text
-
-
-@dataclass(frozen=True, kw_only=True)
-class _OfRun:
-    """What concerns one of the runs.
-
-    Args:
-        label: The name of the run within the comparison, such as `lstm, rng 1`.
-        number: Which of the runs it is, from 1.
-        runs: How many there are.
-    """
-
-    label: str
-    number: int
-    runs: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunEvent(_OfRun):
-    """Something happened in one of the runs; `event` is what `textgen.training` tells of it."""
-
-    event: Event
-
-
-@dataclass(frozen=True, kw_only=True)
-class Note:
-    """Something that a person should know, once."""
-
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured(_OfRun):
-    """A run is over and measured; `summary` has its figures in a few words."""
-
-    summary: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Halted(_OfRun):
-    """The comparison was stopped in this run, which is saved; `resume` goes on with it."""
-
-
-@dataclass(frozen=True)
-class Compared(Generic[Result]):
-    """All runs are over."""
-
-    result: Result
-
-
-#: What happens in the runs, before the result.
-Happening = RunEvent | Note | Measured | Halted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,6 +261,8 @@ class Runs:
         resume: Go on where a comparison was interrupted.
         force: Replace the runs that are there.
         stop: Asked after every step; once it says True the run is saved and the comparison ends.
+        join: Share out the runs with all workers that join: see `textgen.comparison.sweep`.
+        asked: What else all workers must be asked for, as plain data by name.
     Raises:
         ConfigError: A run cannot be made so, or two settings contradict each other.
         RunFolderError: A run lives where one is to be made.
@@ -320,17 +275,27 @@ class Runs:
     resume: bool
     force: bool
     stop: Stop
+    join: bool = False
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # What is asked of all runs is the same, but for their cells and windows.
         check_request([], self.jobs[0].options)
+        if self.join and (self.resume or self.force):
+            other = named("resume" if self.resume else "force", True)
+            raise ConfigError(
+                f"{named('join', True)} goes on with the runs that are there by itself; leave "
+                f"{other} out"
+            )
         if self.resume and self.force:
             raise ConfigError(
                 f"{named('resume')} goes on with a comparison, {named('force')} replaces it; give "
                 "one"
             )
         taken = [job.folder for job in self.jobs if has_checkpoint(job.folder)]
-        if taken and not (self.resume or self.force):
+        if self.force:
+            Sweep(self.folder, object).clear()
+        if taken and not (self.resume or self.force or self.join):
             raise RunFolderError(
                 f"{taken[0]} already contains a run; continue the comparison: "
                 f"{named('resume', True)}, replace it: {named('force', True)}, or use another "
@@ -355,7 +320,32 @@ class Runs:
         jobs = [
             replace(job, options=replace(job.options, **size[job.variant])) for job in self.jobs
         ]
-        return plan_jobs(jobs, self.data, self.folder, resume=self.resume)
+        if not self.join:
+            return plan_jobs(jobs, self.data, self.folder, resume=self.resume)
+        return self._shared_plan(jobs)
+
+    def _shared_plan(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """The same, on which all workers agree: the first of them measures the speeds."""
+        sweep = Sweep(self.folder, object)
+        asked = agreed(
+            [absolute(path) for path in self.paths],
+            self.data.corpus.sha256,
+            {job.folder.name: job.options for job in jobs},
+            params=self.params,
+            **self.asked,
+        )
+        plan = sweep.agree(asked, choose_threads(None).value)
+        threads = plan["settings"]["threads"]
+        jobs = [replace(job, options=replace(job.options, threads=threads)) for job in jobs]
+        if self.wall_time:
+            path = self.folder / PLAN_NAME
+            with sweep.worker() as worker:
+                worker.alone(
+                    PLANNING,
+                    path.exists,
+                    lambda: plan_jobs(jobs, self.data, self.folder, resume=True),
+                )
+        return plan_jobs(jobs, self.data, self.folder, resume=True)
 
     @property
     def wall_time(self) -> bool:
@@ -365,31 +355,37 @@ class Runs:
     @property
     def length(self) -> str:
         """How long each run is, in words."""
-        options = self.jobs[0].options
-        if options.steps is not None:
-            return plural(options.steps, "step")
-        if options.epochs is not None:
-            passes = "pass" if options.epochs == 1 else "passes"
-            return f"{options.epochs:g} {passes} over the text"
-        return f"{options.budget or DEFAULT_BUDGET:g} s"
+        return length_of(self.jobs[0].options)
 
     def events(
         self,
         measure: Callable[[Job, RunFigures, SavedModel], Run],
         finish: Callable[..., Result],
+        kind: type[Run],
     ) -> Iterator[Happening | Compared[Result]]:
         """Train and measure each run, or take it up again, and write the record.
 
         Args:
             measure: Makes what is compared of a run that is over.
             finish: Makes the result of the fields of `Comparison`.
+            kind: What `measure` makes.
         """
         done: list[Run] = []
         jobs = self.planned
+        if self.join:
+            yield from self._shared(measure, finish, kind)
+            return
         for number, job in enumerate(jobs, 1):
             place: dict[str, Any] = {"label": job.label, "number": number, "runs": len(jobs)}
             with task(f"{number}/{len(jobs)} {job.label}"):
-                trained = yield from self._train(job, place)
+                trained = yield from train_run(
+                    self.paths,
+                    job,
+                    place,
+                    self.stop,
+                    resume=self.resume,
+                    force=self.force,
+                )
                 if trained is None:
                     yield Halted(**place)
                     return
@@ -398,56 +394,115 @@ class Runs:
             if self.stop() and number < len(jobs):
                 yield Halted(**place)
                 return
-        result = finish(
+        result = self._finished(finish, done)
+        save_record(self.folder, result.to_json())
+        yield Compared(result)
+
+    def _finished(self, finish: Callable[..., Result], done: Sequence[Run]) -> Result:
+        return finish(
             folder=self.folder,
             params=self.params,
             length=self.length,
             wall_time=self.wall_time,
             runs=tuple(done),
         )
-        _save_record(self.folder, result.to_json())
+
+    def _shared(
+        self,
+        measure: Callable[[Job, RunFigures, SavedModel], Run],
+        finish: Callable[..., Result],
+        kind: type[Run],
+    ) -> Iterator[Happening | Compared[Result]]:
+        """Train and measure the runs that no other worker has; whoever is last draws the table."""
+        jobs = {job.folder.name: job for job in self.planned}
+        sweep = Sweep(self.folder, kind)
+
+        def perform(
+            name: str, place: Mapping[str, Any], worker: Worker
+        ) -> Generator[RunEvent, None, Run | None]:
+            def stop() -> bool:
+                worker.check()
+                return self.stop()
+
+            job = jobs[name]
+            with task(f"{place['number']}/{len(jobs)} {job.label}"):
+                trained = yield from train_run(self.paths, job, place, stop, resume=True)
+                return None if trained is None else measure(job, *trained)
+
+        labels = {name: job.label for name, job in jobs.items()}
+        done = yield from sweep.work(labels, perform, self.stop)
+        if done is None:
+            return
+        runs = [
+            # Another worker may have typed the folder in another way.
+            replace(run, figures=replace(run.figures, folder=str(jobs[name].folder)))
+            for name, run in done.items()
+        ]
+        result = self._finished(finish, runs)
+        sweep.once(DRAWING, lambda: save_record(self.folder, result.to_json()))
         yield Compared(result)
 
-    def _train(
-        self, job: Job, place: Mapping[str, Any]
-    ) -> Generator[RunEvent, None, tuple[RunFigures, SavedModel] | None]:
-        """Train one run, or take it up again; a run that is finished is only read.
 
-        Returns:
-            What it came to, and its best model or the last before it diverged; None where it was
-            stopped.
-        """
-        if is_link_at(job.folder):  # The comparison may come from somebody else.
-            raise StorageError(
-                f"{job.folder} is a symbolic link, and none is followed in the folder of a "
-                "comparison; put the folder itself in its place"
-            )
-        there = has_checkpoint(job.folder)
-        opened = open_run(
-            self.paths,
-            job.options,
-            job.folder,
-            resume=self.resume and there,
-            force=self.force and there,
-            given=_SETTINGS,
-            compared=True,
+def length_of(options: TrainOptions) -> str:
+    """How long a run is, in words."""
+    if options.steps is not None:
+        return plural(options.steps, "step")
+    if options.epochs is not None:
+        passes = "pass" if options.epochs == 1 else "passes"
+        return f"{options.epochs:g} {passes} over the text"
+    return f"{options.budget or DEFAULT_BUDGET:g} s"
+
+
+def train_run(
+    paths: Sequence[str],
+    job: Job,
+    place: Mapping[str, Any],
+    stop: Stop,
+    *,
+    resume: bool = False,
+    force: bool = False,
+) -> Generator[RunEvent, None, tuple[RunFigures, SavedModel] | None]:
+    """Train one run, or take it up again; a run that is finished is only read.
+
+    Args:
+        paths: The text.
+        job: The run.
+        place: Its label and its number among the others, for the events.
+        stop: Asked after every step.
+        resume: Go on with the run, if it is there.
+        force: Replace it, if it is there.
+    Returns:
+        What it came to, and its best model or the last before it diverged; None where it was
+        stopped.
+    """
+    if is_link_at(job.folder):  # The comparison may come from somebody else.
+        raise StorageError(
+            f"{job.folder} is a symbolic link, and none is followed in the folder of a "
+            "comparison; put the folder itself in its place"
         )
-        ended: Ended | None = None
-        last: Report | None = None
-        try:
-            with opened as run:
-                for event in run.events(self.stop):
-                    yield RunEvent(**place, event=event)
-                    if isinstance(event, Ended):
-                        ended = event
-                    elif isinstance(event, Report):
-                        last = event
-        except TrainingDivergedError:
-            pass  # `ended` is None.
-        if self.stop() or (ended is not None and ended.reason == "stopped"):
-            return None
-        saved = SavedModel.load(job.folder / MODEL_NAME)
-        return _figures(job, ended, last, saved), saved
+    there = has_checkpoint(job.folder)
+    opened = open_run(
+        paths,
+        job.options,
+        job.folder,
+        resume=resume and there,
+        force=force and there,
+        given=_SETTINGS,
+        compared=True,
+    )
+    ended: Ended | None = None
+    try:
+        with opened as run:
+            for event in run.events(stop):
+                yield RunEvent(**place, event=event)
+                if isinstance(event, Ended):
+                    ended = event
+    except TrainingDivergedError:
+        pass  # `ended` is None.
+    if stop() or (ended is not None and ended.reason == "stopped"):
+        return None
+    saved = SavedModel.load(job.folder / MODEL_NAME)
+    return figures_of(job, ended, saved), saved
 
 
 def comparison_folder(paths: Sequence[str], out: str | Path | None, kind: str = "") -> Path:
@@ -528,11 +583,13 @@ def _read_plan(path: Path, budget: float) -> dict[str, int]:
     return steps
 
 
-def _figures(job: Job, ended: Ended | None, last: Report | None, saved: SavedModel) -> RunFigures:
+def figures_of(job: Job, ended: Ended | None, saved: SavedModel) -> RunFigures:
+    """What a run came to: where it ended, or where it has none, by its last report."""
     chosen: dict[str, Any] = {choice["name"]: choice["value"] for choice in saved.info["choices"]}
     config = saved.config
+    reports = _reports(job.folder)
     # A run that diverged has no end, but reports; a short one not even those.
-    told = ended or last
+    told = ended or (reports[-1] if reports else None)
     bits = math.nan if ended is None else ended.best_bits_per_char
     return RunFigures(
         folder=str(job.folder),
@@ -549,14 +606,14 @@ def _figures(job: Job, ended: Ended | None, last: Report | None, saved: SavedMod
         val_tokens=ended.val_tokens if ended else 0,
         path=str(chosen["path"]),
         threads=int(chosen["threads"]),
-        speed_moved=speed_change(_speeds(job.folder)),
+        speed_moved=speed_change([report.chars_per_second for report in reports]),
     )
 
 
-def _speeds(folder: Path) -> list[float]:
-    """How fast a run was at each of its reports; none where they cannot be read."""
+def _reports(folder: Path) -> list[Report]:
+    """What a run has reported; nothing where that cannot be read."""
     try:
-        return [report.chars_per_second for report in read_reports(folder)]
+        return read_reports(folder)
     except StorageError:
         return []
 
@@ -578,7 +635,8 @@ def record_head(kind: str) -> dict[str, Any]:
     return {"schema": f"textgen.compare.{kind}", "version": SCHEMA_VERSION}
 
 
-def _save_record(folder: Path, record: Mapping[str, Any]) -> None:
+def save_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of a comparison."""
     text = json.dumps(finite(record), ensure_ascii=False, indent=1, allow_nan=False)
     # A path may hold bytes that are no text; JSON can say them escaped.
     atomic_write_text(

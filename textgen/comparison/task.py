@@ -20,14 +20,12 @@ from numpy.typing import NDArray
 from textgen.arguments import checked
 from textgen.checkpoint import SavedModel
 from textgen.comparison.cells import cell_jobs
+from textgen.comparison.happening import Compared, Happening, Note
 from textgen.comparison.runs import (
     CellRuns,
-    Compared,
     Comparison,
-    Happening,
     Job,
     MeasuredRun,
-    Note,
     RunFigures,
     Runs,
     Stop,
@@ -39,7 +37,7 @@ from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import ConfigError, RunFolderError, StorageError, named
 from textgen.evaluation.exact_match import measure_pairs
 from textgen.evaluation.prediction import opened
-from textgen.files import atomic_write_text, make_folder, os_reason, read_plain
+from textgen.files import atomic_write_text, create_once, make_folder, os_reason, read_plain
 from textgen.options import TrainOptions
 from textgen.progress import task as progress_task
 from textgen.progress import track
@@ -239,6 +237,7 @@ def compare_task(
     out: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
+    join: bool = False,
     pairs: int = TRAIN_PAIRS,
     questions: int = QUESTIONS,
     stop: Stop = lambda: False,
@@ -256,7 +255,7 @@ def compare_task(
         params: Parameters of each network at most.
         rngs: Seeds of the networks. The pairs and questions are the same for all.
         out: Folder of the runs; None is `checkpoints/compare-TASK`.
-        resume, force, stop: As in `compare_cells`.
+        resume, force, join, stop: As in `compare_cells`.
         pairs: Generated pairs to learn from.
         questions: Fresh questions at each lag.
     Yields:
@@ -287,11 +286,15 @@ def compare_task(
         params=params,
         resume=resume,
         force=force,
+        join=join,
+        asked={"task": task, "lags": asked, "pairs": pairs, "questions": questions},
         stop=stop,
     )
     text = "".join(f"{e.prompt}{SEPARATOR}{e.answer}\n" for e in learned)
-    if not resume or not os.path.lexists(path):
-        make_folder(folder)
+    make_folder(folder)
+    if join and create_once(path, text.encode()):
+        pass  # The others find it there.
+    elif not (resume or join) or not os.path.lexists(path):
         atomic_write_text(path, text)
     elif _bytes_of(path) != text.encode():
         raise RunFolderError(
@@ -337,7 +340,7 @@ def compare_task(
         trained_to=limit,
         lags=asked,
     )
-    yield from runs.events(measure, finish)
+    yield from runs.events(measure, finish, TaskRun)
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -1,0 +1,200 @@
+"""Claims and heartbeats: one worker has a run, a dead one's is taken over, a slow one's is not."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from textgen import files
+from textgen.comparison import claims
+from textgen.comparison.claims import (
+    ALIVE,
+    GONE,
+    SILENT,
+    Claim,
+    ClaimLostError,
+    Claims,
+    Worker,
+    make_claims,
+)
+from textgen.files import create_once
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_claims(tmp_path / "sweep")
+    return tmp_path / "sweep"
+
+
+class Time:
+    """A clock that stands still."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    made = Time()
+    monkeypatch.setattr(claims, "clock", made)
+    return made
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that are made after this are on another machine than who looks, without locks."""
+    real = claims.this_machine
+    machines: Iterator[str] = iter(["another"])
+    monkeypatch.setattr(claims, "this_machine", lambda: next(machines, real()))
+    monkeypatch.setattr(claims, "try_lock", lambda _: None)
+
+
+@pytest.mark.parametrize("second_names", [True, False])
+def test_one_of_many_creates_a_file(
+    tmp_path: Path, second_names: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on a disk whose files have one name each. Nothing else is left there."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no second names")
+
+    if not second_names:
+        monkeypatch.setattr(os, "link", refused)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda n: create_once(tmp_path / "one", b"%d" % n), range(40)))
+    assert made.count(True) == 1
+    assert (tmp_path / "one").read_bytes() == b"%d" % made.index(True)
+    assert os.listdir(tmp_path) == ["one"]
+
+
+def test_an_answer_that_was_lost_is_no_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network disk may make the second name, lose its answer, and refuse when asked again."""
+    link = os.link
+
+    def twice(*args: object, **more: object) -> None:
+        link(*args, **more)  # type: ignore[arg-type]
+        link(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "link", twice)
+    assert create_once(tmp_path / "one", b"mine")
+    monkeypatch.undo()
+    assert not create_once(tmp_path / "one", b"yours")
+
+
+def test_a_claim_has_one_owner_who_is_alive(folder: Path) -> None:
+    with Worker(folder) as one, Worker(folder) as other:
+        assert one.take("run", None)
+        assert not other.take("run", None)
+        claim = other.latest()["run"]
+        assert claim.owner == one.owner and claim.number == 1
+        assert other.look(claim) == ALIVE
+    assert Claims(folder).look(claim) == GONE  # It ended as it should, and its file is gone.
+
+
+def test_one_takes_over_from_the_dead(folder: Path) -> None:
+    """Of several who want it."""
+    with Worker(folder) as dead:
+        dead.take("run", None)
+    with Worker(folder) as one, Worker(folder) as other:
+        before = other.latest()["run"]
+        assert one.take("run", before) and not other.take("run", before)
+        assert other.latest()["run"].number == 2 and other.latest()["run"].owner == one.owner
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_heart_that_stands_still_for_long(folder: Path, time: Time) -> None:
+    """Where nothing but the number can be seen, on another machine with any clock."""
+    worker = Worker(folder, beat=1000)
+    with worker:
+        worker.take("run", None)
+        look = Claims(folder, patience=60)
+        claim = look.latest()["run"]
+        assert look.look(claim) == SILENT  # The first look says nothing.
+        time.now += 59
+        assert look.look(claim) == SILENT
+        worker._beat(1)
+        assert look.look(claim) == ALIVE
+        time.now += 59
+        assert look.look(claim) == SILENT
+        time.now += 2
+        assert look.look(claim) == GONE
+
+
+def test_who_has_a_lock_is_slow_and_not_dead(
+    folder: Path, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was stopped for an hour, on another machine with a disk that has locks."""
+    with Worker(folder, beat=1000) as worker:
+        worker.take("run", None)
+        monkeypatch.setattr(claims, "this_machine", lambda: "another")
+        look = Claims(folder, patience=60)
+        claim = look.latest()["run"]
+        look.look(claim)
+        time.now += 3600
+        assert look.look(claim) == SILENT
+
+
+def test_a_claim_that_nobody_came_to_write(folder: Path, time: Time) -> None:
+    (folder / "claims/run.1").touch()
+    look = Claims(folder, patience=60)
+    claim = look.latest()["run"]
+    assert claim == Claim(name="run", number=1, owner=None)
+    assert look.look(claim) == SILENT
+    time.now += 61
+    assert look.look(look.latest()["run"]) == GONE
+
+
+def test_who_was_taken_for_dead_writes_nothing_more(folder: Path, time: Time) -> None:
+    with Worker(folder, beat=1000) as slow, Worker(folder) as other:
+        slow.take("run", None)
+        slow.check()
+        assert other.take("run", other.latest()["run"])
+        time.now += 1001
+        with pytest.raises(ClaimLostError, match="for dead"):
+            slow.check()
+        slow.check()  # It has nothing any more.
+        other.check()
+
+
+def test_what_failed_says_why(folder: Path) -> None:
+    with Worker(folder) as worker:
+        worker.take("run", None)
+        worker.fail("the disk is full")
+        assert worker.latest()["run"].failed == "the disk is full"
+        assert worker.take("run", worker.latest()["run"])
+        assert not worker.latest()["run"].failed
+
+
+def test_one_does_it_for_all(folder: Path) -> None:
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        with Worker(folder, beat=0.05) as worker:
+            worker.alone("plan", lambda: bool(done), lambda: done.append(number))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert len(done) == 1
+
+
+def test_the_lock_of_a_dead_process_is_removed_where_the_disk_has_none(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    lock.write_text("17 far-away\n")
+    files.remove_lock_of(tmp_path, 18, "far-away")
+    assert lock.exists()
+    with files.FolderLock(tmp_path):
+        process, _, host = lock.read_text().strip().partition(" ")
+        files.remove_lock_of(tmp_path, int(process), host)
+        assert lock.exists()  # Somebody has it.
+    lock.write_text("17 far-away\n")
+    files.remove_lock_of(tmp_path, 17, "far-away")
+    assert not lock.exists()
