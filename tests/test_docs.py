@@ -104,7 +104,10 @@ def shortened(command: str) -> list[str]:
     if words[0] == "compare":
         if "--steps" in words:
             words[words.index("--steps") + 1] = "8"
-        words += ["--force", "--threads", "1"]  # Two pages may compare on the same text.
+        if "--status" not in words:
+            words += ["--threads", "1"]
+        if not {"--join", "--status"} & set(words):
+            words += ["--force"]  # Two pages may compare on the same text.
     return words
 
 
@@ -168,6 +171,8 @@ def run_server(words: list[str]) -> None:
         assert process.wait(30) in (143, 1)  # 1: on Windows, where it is ended from outside.
 
 
+#: What is only read: a test of its own starts such workers.
+SUBMITTED = "--submit"
 #: Each is a process of its own, or translated by torch for seconds.
 COSTLY = ("textgen serve", "textgen export torch", "textgen export onnx")
 
@@ -187,7 +192,7 @@ def run_all(commands: list[str]) -> None:
     seen: set[str] = set()
     for command in commands:
         kind = next((own for own in COSTLY if command.startswith(own)), "")
-        if kind in seen:
+        if kind in seen or SUBMITTED in command:
             read(shlex.split(command)[1:])
             continue
         seen |= {kind} - {""}

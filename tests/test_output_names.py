@@ -67,6 +67,11 @@ COMMANDS: dict[tuple[str, ...], str] = {
         *("compare", "--task", "recall", "--lag", "2,4", "--cells", "rnn,lstm", "--params", "1k"),
         *("--steps", "4", "--out", "task"),
     ): "json csv",
+    (
+        *("compare", "text.txt", "--search", "hidden=2..4,cell=gru", "--trials", "2"),
+        *("--steps", "4", "--out", "found"),
+    ): "json csv",
+    ("compare", "--status", "--out", "found"): "json",
     ("inspect", "checkpoint"): "json",
     ("inspect", "checkpoint", "finished"): "json",
     (*LOOK, *NEURON): "json csv npz",

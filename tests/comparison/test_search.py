@@ -144,12 +144,12 @@ def test_bad_runs_are_given_up_and_a_kill_changes_nothing(
 
 
 def test_values_that_do_not_go_together_are_an_outcome(corpus: str) -> None:
-    result = search(space="layers=1,cell=depth-gated|gru", trials=4)[-1].result
-    states = {run.values["cell"]: run.state for run in result.runs}
-    assert states == {"depth-gated": "refused", "gru": "finished"}
+    result = search(space="hidden=4|1000000", trials=4)[-1].result
+    states = {run.values["hidden_size"]: run.state for run in result.runs}
+    assert states == {1_000_000: "refused", 4: "finished"}
     (reason,) = {run.reason for run in result.runs} - {""}
     assert reason in " ".join(result.summary()[0].notes)
-    assert result.best.values["cell"] == "gru"
+    assert result.best.values["hidden_size"] == 4
 
 
 def test_a_line_that_a_kill_cut_short_is_taken_away(tmp_path: Path) -> None:

@@ -108,12 +108,22 @@ def test_workers_of_this_machine(place: Path) -> None:
     assert status["counts"] == {"done": 2}
 
 
-def test_a_worker_that_fails_says_why(place: Path) -> None:
+def end_all(folder: Path) -> None:
+    """End the workers that still have a run, whatever became of the test."""
+    for run in sweep_status(folder).runs:
+        if run.state == "running" and run.process is not None:
+            os.kill(run.process, signal.SIGKILL)
+
+
+def test_a_worker_that_fails_says_why(place: Path, request: pytest.FixtureRequest) -> None:
     """Also one that was killed. A terminal that is closed ends none of them."""
     wrong = ["compare", "text.txt", "--cells", "gru", "--steps", "3", "--params", "2", "--join"]
     submit_workers(Path("shared"), [*wrong, "--out", "shared"], where="local", workers=1)
     long = [*WORDS, "--steps", "1000000", "--threads", "1", "--join"]
+    wait({"failed"})
     (job,) = submit_workers(Path("shared"), long, where="local", workers=1)
+    wait({"failed", "running"})
+    request.addfinalizer(lambda: end_all(Path("shared").absolute()))
     while not list(Path("shared").glob("*/resume.safetensors")):
         time.sleep(0.05)
     first, second = job_states(Path("shared"))
@@ -131,7 +141,7 @@ def test_a_worker_that_fails_says_why(place: Path) -> None:
 
 
 def test_an_array_of_slurm(slurm: Path) -> None:
-    words = [*WORDS, "--submit", "slurm", "--workers", "2"]
+    words = [*WORDS, "--threads", "1", "--submit", "slurm", "--workers", "2"]
     result = textgen_cli(*words, "--slurm", "partition=cpu,time=90,cpus-per-task=1")
     assert result.exit_code == 0, result.stderr
     assert "2 workers were started: 4000_0, 4000_1" in result.stdout

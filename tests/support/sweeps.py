@@ -23,4 +23,6 @@ def timeless(record: Any) -> Any:
 def generations(sweep: Path) -> Counter[str]:
     """How often each run was claimed."""
     names = (name.rpartition(".")[0] for name in os.listdir(sweep / "claims"))
-    return Counter(name for name in names if name not in ("drawing", "planning"))
+    # A worker that was killed may leave a temporary file, whose name begins with a dot.
+    others = ("", "drawing", "planning")
+    return Counter(name for name in names if name not in others and not name.startswith("."))

@@ -365,7 +365,7 @@ def _begin(
         parse_variants,
         search_settings,
     )
-    from textgen.comparison.search import TRIALS
+    from textgen.comparison.settings_search import TRIALS
     from textgen.comparison.variants import parse_count
 
     shared: dict[str, Any] = {name: getattr(what, name) for name in _SHARED}
@@ -459,7 +459,7 @@ def _follow(
 def _show(
     result: Comparison[Any] | SearchResult, what: CompareOptions, output: OutputOptions
 ) -> None:
-    from textgen.comparison.runs import RECORD_NAME
+    from textgen.comparison.sweep import RECORD_NAME
     from textgen.files import atomic_write_bytes
     from textgen.terminal.chart import TerminalChart, save_charts
     from textgen.terminal.console import make_consoles

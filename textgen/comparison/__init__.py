@@ -16,8 +16,8 @@ from textgen.comparison.happening import RunEvent as RunEvent
 from textgen.comparison.histories import HistoryComparison as HistoryComparison
 from textgen.comparison.histories import compare_history as compare_history
 from textgen.comparison.runs import Comparison as Comparison
-from textgen.comparison.search import SearchResult as SearchResult
-from textgen.comparison.search import search_settings as search_settings
+from textgen.comparison.settings_search import SearchResult as SearchResult
+from textgen.comparison.settings_search import search_settings as search_settings
 from textgen.comparison.submission import submit_workers as submit_workers
 from textgen.comparison.sweep_status import SweepStatus as SweepStatus
 from textgen.comparison.sweep_status import sweep_status as sweep_status

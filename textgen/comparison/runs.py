@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from textgen.checkpoint import MODEL_NAME, SavedModel, has_checkpoint
 from textgen.comparison.claims import Worker
 from textgen.comparison.happening import Compared, Halted, Happening, Measured, RunEvent
-from textgen.comparison.sweep import DRAWING, PLANNING, Sweep, agreed
+from textgen.comparison.sweep import PLANNING, RECORD_NAME, Sweep, agreed
 from textgen.comparison.variants import Variant, equally_large
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.source import check_paths
@@ -49,8 +49,6 @@ Result = TypeVar("Result", bound="Comparison[Any]")
 
 #: How many steps each kind of run takes, in the folder of the comparison, for when it goes on.
 PLAN_NAME = "plan.json"
-#: The result of the comparison, beside its runs.
-RECORD_NAME = "comparison.json"
 #: Grows when a key of the record changes its meaning or goes.
 SCHEMA_VERSION = 1
 #: The fewest reports, which come once a second, from which a change of speed is computed.
@@ -439,7 +437,7 @@ class Runs:
             for name, run in done.items()
         ]
         result = self._finished(finish, runs)
-        sweep.once(DRAWING, lambda: save_record(self.folder, result.to_json()))
+        sweep.draw(lambda: save_record(self.folder, result.to_json()))
         yield Compared(result)
 
 

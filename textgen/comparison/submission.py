@@ -17,7 +17,6 @@ import socket
 import subprocess
 import sys
 import threading
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +36,8 @@ _JOBS = "jobs"
 SLURM_MINUTES, LOCAL_MINUTES, MOST_RESTARTS = 240, 525_600, 1000
 #: Seconds that a worker has to save its run before its job ends.
 SAVE_SECONDS = 60
+#: Jobs of this machine: Python complains of a process that has not ended and that nobody holds.
+_STARTED: list[Any] = []
 #: What is shown of the output of a job that failed, in characters.
 _TAIL = 300
 
@@ -173,10 +174,9 @@ def submit_workers(
         else:
             executor = submitit.LocalExecutor(folder=jobs)
             executor.update_parameters(timeout_min=LOCAL_MINUTES)
-        with _without_hangup(), warnings.catch_warnings():
-            # A process of this machine outlives the one that started it, as it is meant to.
-            warnings.simplefilter("ignore", ResourceWarning)
+        with _without_hangup():
             made = executor.submit_array([Work(words) for _ in range(workers)])
+        _STARTED.extend(made)
     except ValueError as error:
         first = str(error).splitlines()[0]
         raise ConfigError(f"{named('slurm', settings)}: {first}") from error

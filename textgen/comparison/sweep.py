@@ -43,11 +43,13 @@ Result = TypeVar("Result")
 #: Trains and measures a run by its name, its place among the others, and the worker that has it.
 Perform = Callable[[str, Mapping[str, Any], Worker], Generator[RunEvent, None, Result | None]]
 
+#: The result of a comparison, beside its runs.
+RECORD_NAME = "comparison.json"
 #: The folder of all that workers share, in the folder of the comparison.
 SWEEP_NAME = "sweep"
 _PLAN, _RESULTS = "plan.json", "results"
 #: Claims that are not of runs.
-PLANNING, DRAWING = "planning", "drawing"
+PLANNING, _DRAWING = "planning", "drawing"
 #: Seconds between two looks at what the others do; more where many are at work.
 LOOK, LOOK_FOR_EACH = 1.0, 0.05
 
@@ -170,12 +172,14 @@ class Sweep(Generic[Result]):
         path = self.path / _RESULTS / f"{name}.json"
         return from_plain(self._kind, _read(path))
 
-    def once(self, name: str, act: Callable[[], object]) -> None:
-        """Do something that one worker does for all, unless one that lives is at it."""
+    def draw(self, write: Callable[[], object]) -> None:
+        """Write the record, unless another worker has, or is at it."""
         with self.worker() as worker:
-            before = worker.latest().get(name)
-            if (before is None or worker.is_gone(before)) and worker.take(name, before):
-                act()
+            before = worker.latest().get(_DRAWING)
+            written = os.path.lexists(self.folder / RECORD_NAME)
+            is_left = before is None or (not written and worker.is_gone(before))
+            if is_left and worker.take(_DRAWING, before):
+                write()
 
     def clear(self) -> None:
         """Remove what workers have shared out, to begin again.

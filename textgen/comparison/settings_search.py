@@ -33,7 +33,7 @@ from textgen.comparison.search_space import (
     parse_space,
 )
 from textgen.comparison.study import SharedStudy
-from textgen.comparison.sweep import DRAWING, Sweep, agreed
+from textgen.comparison.sweep import Sweep, agreed
 from textgen.comparison.variants import Variant, check_base
 from textgen.errors import ConfigError, RunFolderError, named
 from textgen.files import make_folder
@@ -280,12 +280,12 @@ def search_settings(
             f"{named('join', True)}, replace them: {named('force', True)}, or use another folder: "
             f"{named('out', 'DIR')}"
         )
-    searching = _Search(folder, paths, space, base, trials, sweep, force, stop)
+    searching = _SearchWorker(folder, paths, space, base, trials, sweep, force, stop)
     yield from searching.events()
 
 
 @dataclass
-class _Search:
+class _SearchWorker:
     """A worker of a search."""
 
     folder: Path
@@ -342,7 +342,7 @@ class _Search:
             length=length,
             runs=tuple(runs),
         )
-        self.sweep.once(DRAWING, lambda: save_record(self.folder, result.to_json()))
+        self.sweep.draw(lambda: save_record(self.folder, result.to_json()))
         yield Compared(result)
 
     def _here(self, run: TrialRun, name: str) -> TrialRun:
