@@ -696,22 +696,22 @@ class _Folder:
                 os.rename(self._named(name), self._named(other))
             except FileExistsError:
                 return False
-            return True
-        at = self._at.get("dir_fd")
-        try:
-            os.link(name, other, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
-        except FileExistsError:
-            # A network disk may do it, lose the answer, and be asked again.
-            return self.status(name).st_nlink > 1
-        except OSError as error:
-            if error.errno not in _NO_SECOND_NAMES:
-                raise
+        else:
+            at = self._at.get("dir_fd")
             try:
-                descriptor = self.create(other)
+                os.link(name, other, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=False)
             except FileExistsError:
-                return False
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                # A network disk may do it, lose the answer, and be asked again.
+                return self.status(name).st_nlink > 1
+            except OSError as error:
+                if error.errno not in _NO_SECOND_NAMES:
+                    raise
+                try:
+                    descriptor = self.create(other)
+                except FileExistsError:
+                    return False
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
         return True
 
     def plain_files(self) -> Iterator[str]:

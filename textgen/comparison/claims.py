@@ -22,6 +22,7 @@ import json
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -330,7 +331,7 @@ def this_machine() -> str:
 
 def clock() -> float:
     """Seconds that have passed, those in which the machine slept too."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
+    if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
 

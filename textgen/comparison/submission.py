@@ -195,15 +195,14 @@ def submit_workers(
 @contextlib.contextmanager
 def _without_hangup() -> Iterator[None]:
     """What is started inside the block goes on when the terminal is closed, as `nohup` has it."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if sys.platform == "win32" or not is_main:
-        yield
-        return
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before: Any = None
+    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGHUP, before)
+        if sys.platform != "win32" and before is not None:
+            signal.signal(signal.SIGHUP, before)
 
 
 def _slurm_settings(text: str) -> dict[str, str | int]:
