@@ -333,7 +333,8 @@ def clock() -> float:
     """Seconds that have passed, those in which the machine slept too."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+    else:
+        return time.monotonic()
 
 
 def _as_name(text: str) -> str:
