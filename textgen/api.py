@@ -1221,7 +1221,7 @@ class Model(WritingModel):
             encoding=encoding,
             encoding_errors=encoding_errors,
         )
-        return find(self.saved, task, options)
+        return find(self.saved, task, options, targets=self.target)
 
     @checked(MemoryOptions)
     def memory(self, text: Text | None = None, **settings: Unpack[MemorySettings]) -> MemoryReport:

@@ -284,6 +284,7 @@ class FindSettings(PropertySettings, total=False):
     chars: int | None
     positions: int
     direction: str | None
+    neuron: str | None
     rng: int
     threads: int | None
     alpha: float

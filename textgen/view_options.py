@@ -345,6 +345,12 @@ class FindOptions:
         panel=ADVANCED,
         choices=("probe", "difference"),
     )
+    neuron: str | None = setting(
+        None,
+        help="Test this neuron (0:17 is neuron 17 of layer 0), or what was saved under this name, "
+        "instead of the best neuron.",
+        metavar="LAYER:UNIT|NAME",
+    )
     rng: int = setting_like(MemoryOptions, "rng")
     threads: int | None = setting_like(ComputeOptions, "threads")
     alpha: float = setting(

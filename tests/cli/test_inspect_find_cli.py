@@ -52,8 +52,16 @@ def test_the_terminal_tells_all_of_it(place: Path) -> None:
     assert "reading corpus.txt" in result.stderr
 
 
-@pytest.mark.parametrize("columns", ["60", "80", "120"])
-def test_it_fits_the_terminal(place: Path, columns: str) -> None:
+@pytest.fixture
+def wide(place: Path) -> str:
+    """What is said of labels where there is room for all of it."""
+    words = ["inspect", "find", "--labels", "labels.tsv", "--state", "final", "-q", *QUICK]
+    return textgen_cli(*words, COLUMNS="400").stdout
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_it_fits_the_terminal(place: Path, wide: str, columns: str) -> None:
+    """Nothing is cut, and no figure or word is broken: all that is said elsewhere is said."""
     result = textgen_cli(
         "inspect", "find", "--labels", "labels.tsv", "--state", "final", "-q", *QUICK,
         COLUMNS=columns,
@@ -61,6 +69,9 @@ def test_it_fits_the_terminal(place: Path, columns: str) -> None:
     assert result.exit_code == 0
     assert max(map(len, result.stdout.splitlines())) <= int(columns)
     assert result.stderr == ""
+    said = result.stdout.replace(",", " ").split()
+    words = [word for word in wide.replace(",", " ").split() if len(word) < 30 and "─" not in word]
+    assert [word for word in words if word not in said] == []
 
 
 def test_labels_as_json(place: Path) -> None:
@@ -185,3 +196,25 @@ def test_the_report_is_given_where_it_cannot_be_kept_at_the_end(place: Path) -> 
     assert record["neurons"]
     assert record["saved"] is None
     assert "yes.json" in result.stderr
+
+
+def test_the_encoding_of_the_labels_is_told(place: Path) -> None:
+    text = (place / "labels.tsv").read_text("utf-8")
+    (place / "old.tsv").write_bytes(text.encode("cp1251"))
+    words = ["inspect", "find", "--labels", "old.tsv", "--state", "final", *QUICK]
+    assert "old.tsv (cp1251): " in textgen_cli(*words, COLUMNS="200").stdout
+    assert json.loads(textgen_cli(*words, "--json").stdout)["data"]["encodings"] == ["cp1251"]
+
+
+def test_a_saved_direction_is_tested_on_other_labels(place: Path) -> None:
+    words = ["inspect", "find", "--labels", "labels.tsv", "--state", "final", *QUICK]
+    textgen_cli(*words, "--save", "way", "--direction", "difference", "-q")
+    out = " ".join(textgen_cli(*words, "--neuron", "way", COLUMNS="200").stdout.split())
+    assert "controls (accuracy) of the claim that 'way' carries it:" in out
+    result = textgen_cli(*words, "--neuron", "0:3", "--save", "mine")
+    assert result.exit_code == 0 and "(neuron 0:3)" in result.stderr
+    assert load_target(place / "checkpoints/small/model.safetensors", "mine").unit == 3
+    refused = textgen_cli(*words, "--neuron", "way", "--save", "again")
+    assert refused.exit_code == 2 and "'way' has one" in refused.stderr
+    unknown = textgen_cli(*words, "--neuron", "nothing")
+    assert unknown.exit_code == 2 and "known are: mine, way" in unknown.stderr

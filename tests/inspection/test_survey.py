@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from textgen.corpus.vocabulary import END_ID
-from textgen.inspection.neuron_stats import neuron_stats
+from textgen.inspection.neuron_stats import Moments, neuron_stats
 from textgen.inspection.trace import survey, trace_chunks
 from textgen.model.config import ModelConfig
 from textgen.model.initialise import initial_weights
@@ -65,3 +65,19 @@ def test_a_short_text_is_one_stream() -> None:
     np.testing.assert_allclose(
         chunk.arrays["layers.0.cell"], exact.arrays["layers.0.cell"], atol=1e-5
     )
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e25])
+def test_moments_lose_nothing_of_a_small_spread(scale: float) -> None:
+    """Values far from zero that hardly vary, in unequal parts; squares beyond float32."""
+    rng = np.random.default_rng(0)
+    values = ((50.0 + 0.1 * rng.normal(size=(3001, 5))) * scale).astype(np.float32)
+    moments = Moments(5)
+    for part in np.split(values, [0, 1, 700, 2900]):
+        moments.add(part)
+    mean, sd, low, high = moments.summary()
+    exact = values.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-7)
+    np.testing.assert_allclose(sd, exact.std(axis=0), rtol=1e-4)
+    np.testing.assert_array_equal(low, values.min(axis=0))
+    np.testing.assert_array_equal(high, values.max(axis=0))

@@ -140,7 +140,7 @@ def test_only_held_out_texts_are_read_where_no_more_is_asked(open_path: str) -> 
     model, examples = saved_model(), examples_of("final")
     network = network_of(model)
     whole = read_features(network, examples, "cell")
-    part = read_features(network, examples, "cell", held_out_only=True)
+    part = read_features(network, examples, "cell", only_N=examples.held_out_N)
     test = examples.held_out_N
     np.testing.assert_allclose(part.seen_NU[test], whole.seen_NU[test], atol=1e-6)
     assert not part.seen_NU[~test].any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -17,15 +18,15 @@ from textgen.model.edit import Edit
 from textgen.probing import FindOptions, FindReport, PositionTask, controls, find, regex_property
 from textgen.probing.activations import Features
 from textgen.probing.controls import ControlInput
-from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Property
+from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples, Property
 from textgen.probing.find_report import all_neurons
-from textgen.probing.probe import Probe, fit_probe
+from textgen.probing.probe import NgramCounts, Probe, fit_probe
 from textgen.probing.statistics import Score, accuracy_error, auc_error, score_of
 from textgen.probing.unit_selection import Selector
 
 KEYS = {
     *("permuted", "random_100_probe", "random_100_best", "untrained", "ngram"),
-    *("chance_positions", "ablation"),
+    *("telling_ngrams", "length", "chance_positions", "ablation"),
 }
 
 
@@ -132,14 +133,17 @@ def test_ablation_holds_the_neuron_that_was_chosen(true_report: FindReport) -> N
 
 
 def case_of(
-    values: np.ndarray, labels: np.ndarray, chance: np.ndarray | None = None
+    values: np.ndarray,
+    labels: np.ndarray,
+    chance: np.ndarray | None = None,
+    texts: Sequence[str] | None = None,
 ) -> ControlInput:
     """A case without a network: for the controls that look at features alone."""
     count = len(labels)
     part = np.resize([FIT, FIT, VALIDATION, HELD_OUT, HELD_OUT], count)
     values = values.astype(np.float32)
     test = np.flatnonzero(part == HELD_OUT)
-    examples = labelled_examples(labels, part)
+    examples = labelled_examples(labels, part, texts)
     zeros = np.zeros(values.shape[1])
     features = Features(
         raw_NU=values,
@@ -297,8 +301,8 @@ def test_the_clamped_neuron_is_held_at_its_mean(
     read: list[tuple[Edit, ...]] = []
     cost: list[tuple[Edit, ...]] = []
 
-    def read_features(*given: Any, edits: tuple[Edit, ...], held_out_only: bool) -> Features:
-        assert given[2] == quantity and held_out_only
+    def read_features(*given: Any, edits: tuple[Edit, ...], only_N: np.ndarray) -> Features:
+        assert given[2] == quantity and (only_N == one_of_many.examples.held_out_N).all()
         read.append(edits)
         return features
 
@@ -395,8 +399,9 @@ def test_n_grams_within_the_margin_show_as_much(
     sentence: str,
 ) -> None:
     given = bounded(one_of_many, monkeypatch, 0.125)
-    monkeypatch.setattr(controls, "ngram_score", lambda examples: (Score(ngrams, 0.5), 1234))
-    control = controls.ngram(replace(given, probe_score=Score(probe, probe)))
+    monkeypatch.setattr(controls, "ngram_score", lambda *_: Score(ngrams, 0.5))
+    counts: Any = SimpleNamespace(size=1234)
+    control = controls.ngram(replace(given, probe_score=Score(probe, probe)), counts)
     assert (control.holds, sentence in control.meaning) == (holds, True)
     assert control.figures == {"accuracy": ngrams, "auc": 0.5, "ngrams": 1234, "lengths": [1, 4]}
     assert "on 1,234 character n-grams of 1 to 4 reaches" in control.meaning
@@ -419,6 +424,7 @@ def test_an_untrained_network_within_the_margin_is_as_good(
     sentence: str,
 ) -> None:
     """Its best neuron is column 205: unit 5 of layer 2, where a layer has a hundred."""
+    assert controls.UNTRAINED_UNITS > 100
     config = ModelConfig(vocab_size=9, embedding_size=3, hidden_size=100, num_layers=3)
     network: Any = SimpleNamespace(config=config)
     given = replace(bounded(one_of_many, monkeypatch, 0.25), network=network)
@@ -481,7 +487,7 @@ def test_permutations_that_do_as_well_are_told(
         return given.probe
 
     monkeypatch.setattr(Selector, "best_of", best_of)
-    monkeypatch.setattr(Selector, "finds_any", lambda own, labels_N: len(mixed) % 4 == 0)
+    monkeypatch.setattr(Selector, "finds_any", lambda own, *_: len(mixed) % 4 == 0)
     monkeypatch.setattr(controls, "fit_probe", fit)
     control = controls.permuted(given)
     assert (len(mixed), len(fitted)) == (20, 5)
@@ -506,7 +512,7 @@ def test_an_ablation_within_the_margin_takes_nothing(
     config = ModelConfig(vocab_size=9, embedding_size=3, hidden_size=300)
     network: Any = SimpleNamespace(config=config)
     given = replace(bounded(one_of_many, monkeypatch, 0.25), network=network)
-    scores = iter([Score(without, 0.5), Score(0.75, 0.5)])
+    scores = iter([Score(0.75, 0.75), Score(without, 0.5), Score(0.75, 0.5)])
     monkeypatch.setattr(controls, "read_features", lambda *_, **__: given.features)
     monkeypatch.setattr(controls, "bits_per_char", lambda *_, **__: 1.0)
     monkeypatch.setattr(Probe, "score", lambda *_: next(scores))
@@ -562,3 +568,119 @@ def test_a_network_of_one_neuron_is_compared_with_itself(
     control = controls.ablation(replace(case, network=network))
     assert control.figures["other"] == control.figures["neuron"] == {"layer": 0, "unit": 0}
     assert not control.holds
+
+
+def test_a_wide_network_is_compared_with_several_narrow_ones(
+    switched_model: SavedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With other weights each, and as many units together, those of a layer side by side."""
+    monkeypatch.setattr(controls, "UNTRAINED_UNITS", 20)
+    seeds: list[int] = []
+
+    def weights(config: ModelConfig, seed: int) -> Any:
+        assert (config.hidden_size, config.num_layers) == (20, 2)
+        seeds.append(seed)
+        return seed
+
+    def read(network: Any, *_: Any) -> Any:
+        layers = [np.full((3, 20), 10 * network + layer) for layer in range(2)]
+        return SimpleNamespace(seen_NU=np.concatenate(layers, axis=1))
+
+    monkeypatch.setattr(controls, "initial_weights", weights)
+    monkeypatch.setattr(controls, "open_reader", lambda config, weights, threads: weights)
+    monkeypatch.setattr(controls, "read_features", read)
+    config = replace(switched_model.config, hidden_size=50, num_layers=2)
+    given: Any = SimpleNamespace(
+        network=SimpleNamespace(config=config), examples=None, quantity="cell"
+    )
+    units = controls._untrained_units(given, 7, 1)
+    assert seeds == [7, 8, 9]
+    row = [70] * 20 + [80] * 20 + [90] * 10
+    assert units.tolist() == [row + [value + 1 for value in row]] * 3
+
+
+def by_position(examples: Examples, runs: np.ndarray) -> Examples:
+    """The same examples as positions of one text: in those runs, each in a block of its own."""
+    return replace(examples, protocol="position", run_N=runs)
+
+
+def test_runs_of_labels_are_permuted_whole() -> None:
+    """As many, as long, at other places; one of each counts, whatever its label is now."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 9, 90)
+    runs = np.repeat(np.arange(90), lengths)
+    labels = runs % 2 == 0
+    part = np.array([FIT, VALIDATION, HELD_OUT])[runs * 3 // 90]
+    examples = by_position(labelled_examples(labels, part), runs)
+    mixed = examples.permuted(rng)
+    for where in (FIT, VALIDATION, HELD_OUT):
+        rows = part == where
+        assert sorted(mixed.run_N[rows]) == sorted(runs[rows])
+        assert mixed.labels_N[rows].sum() == labels[rows].sum()
+        assert (mixed.labels_N[rows] != labels[rows]).any()
+    # Examples of a run stand beside each other, and have its label.
+    assert np.count_nonzero(np.diff(mixed.run_N)) == 89
+    np.testing.assert_array_equal(mixed.labels_N, mixed.run_N % 2 == 0)
+    counted = mixed.run_N[mixed.independent_N]
+    assert len(set(counted.tolist())) == len(counted) == 90
+
+
+def test_units_that_drift_are_lucky_more_often_than_single_positions_show() -> None:
+    """Where neighbours are alike in label and in state, chance reaches more."""
+    rng = np.random.default_rng(0)
+    runs = np.arange(1200) // 60
+    labels = runs % 2 == 0
+    drifting = case_of(np.cumsum(rng.normal(size=(1200, 40)), axis=0), labels)
+    part = np.array([FIT, VALIDATION, HELD_OUT])[np.arange(1200) * 3 // 1200]
+    examples = by_position(replace(drifting.examples, part_N=part), runs)
+    drifting = replace(
+        drifting, examples=examples, selector=Selector(drifting.features.seen_NU, examples)
+    )
+    by_run = controls.permuted(drifting)
+    alone = replace(drifting, examples=replace(examples, run_N=np.arange(1200)))
+    one_by_one = controls.permuted(alone)
+    assert by_run.figures["unit"]["accuracy"]["max"] > 0.7
+    assert one_by_one.figures["unit"]["accuracy"]["max"] < 0.65
+    assert by_run.figures["reported"] <= 4
+    assert "permuted runs of labels" in by_run.meaning
+
+
+@pytest.mark.parametrize(("knows", "left"), [("length", False), ("both", True)])
+def test_what_the_length_tells_is_taken_out(knows: str, left: bool) -> None:
+    """A unit that counts tokens knows nothing else; one that has the label beside it does."""
+    rng = np.random.default_rng(3)
+    labels = rng.random(600) < 0.5
+    sizes = np.exp(5.0 + 0.8 * labels + rng.normal(size=600))
+    values = rng.normal(size=(600, 4))
+    values[:, 2] += 3.0 * np.log(sizes) + (1.5 * labels if knows == "both" else 0.0)
+    case = case_of(values, labels)
+    case = replace(case, examples=replace(case.examples, place_N=sizes.astype(np.int64)))
+    assert case.column == 2 and case.neuron.accuracy > 0.6
+    control = controls.length(case)
+    assert control.holds == left
+    residual = control.figures["residual"]["accuracy"]
+    assert control.shown == f"{residual:.3f}"
+    assert control.figures["accuracy"] == pytest.approx(0.65, abs=0.06)
+    assert (residual > 0.6) == left and (residual < 0.58) == (not left)
+    assert control.meaning.startswith("the length of the text alone reaches 0.")
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_what_n_grams_tell_is_taken_out(left: bool) -> None:
+    """A unit that counts a word knows nothing else, though it tells the labels well."""
+    rng = np.random.default_rng(4)
+    labels = rng.random(600) < 0.5
+    says = np.where(rng.random(600) < 0.85, labels, ~labels)
+    texts = ["good" if own else "drab" for own in says.tolist()]
+    values = rng.normal(size=(600, 4))
+    values[:, 1] += 3.0 * says + (2.0 * labels if left else 0.0)
+    case = case_of(values, labels, texts=texts)
+    assert case.column == 1 and case.neuron.accuracy > 0.75
+    control = controls.telling_ngrams(case, NgramCounts(case.examples))
+    assert control.figures["accuracy"] == pytest.approx(0.85, abs=0.05)
+    assert {"good", "drab"} <= set(control.figures["ngrams"])
+    assert control.holds == left
+    residual = control.figures["residual"]["accuracy"]
+    assert (residual > 0.6) == left and (residual < 0.57) == (not left)
+    end = "knows something else" if left else "nothing is left beyond chance"
+    assert control.meaning.endswith(end)

@@ -304,3 +304,48 @@ def test_too_few_independent_examples_are_told_of(switched_model: SavedModel) ->
     assert any("too few independent examples for any neuron" in note for note in few.data["notes"])
     enough = find(switched_model, position_task(switched_model), options())
     assert enough.data["notes"] == []
+
+
+def test_one_neuron_is_tested_where_it_is_asked_for(
+    switched_model: SavedModel, report: FindReport
+) -> None:
+    """Its figures are those it has among all; the controls are of it, and it is what is kept."""
+    other = next(unit for unit in report.units if not unit.chosen)
+    asked = find(switched_model, text_task(), options(protocol="final", neuron=f"{other.name}.c"))
+    assert asked.subject == other == asked.kept
+    record = asked.to_json()
+    assert record["asked"]["unit"] == record["controls"]["ablation"]["neuron"]["unit"] == other.unit
+    assert record["best_on_training"]["unit"] == report.chosen.unit
+    assert neuron_target(asked, "other").unit == other.unit
+    assert "asked about" in asked.best().to_markdown()
+    with pytest.raises(InspectionError, match="0:48"):
+        find(switched_model, text_task(), options(neuron="0:48"))
+
+
+def test_what_was_saved_is_tested_by_its_name(switched_model: SavedModel) -> None:
+    """A direction has the figures that it was found with, and is held at its mean."""
+    found = find(switched_model, text_task(), options(protocol="final", direction="difference"))
+    direction, target = found.direction, direction_target(found, "cue")
+    assert direction is not None
+    asked = find(
+        switched_model,
+        text_task(),
+        options(protocol="final", neuron="cue"),
+        targets={"cue": target}.__getitem__,
+    )
+    own = asked.subject
+    assert (own.name, own.unit, own.found) == ("cue", None, True)
+    assert own.auc == pytest.approx(direction.score.auc, abs=1e-6)
+    assert own.accuracy == pytest.approx(direction.score.accuracy, abs=1e-6)
+    assert (own.mean, own.sd) == pytest.approx((direction.mean, direction.sd), rel=1e-4)
+    ablation = asked.to_json()["controls"]["ablation"]
+    assert ablation["probe_accuracy"]["ablated"] < ablation["probe_accuracy"]["other_ablated"] - 0.1
+    assert "with 'cue' held at its mean" in ablation["meaning"]
+    assert asked.kept is None
+    with pytest.raises(InspectionError, match=r"cell state; leave quantity='hidden' out"):
+        find(
+            switched_model,
+            text_task(),
+            options(neuron="cue", quantity="hidden"),
+            targets={"cue": target}.__getitem__,
+        )

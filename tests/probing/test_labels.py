@@ -29,6 +29,7 @@ def test_a_table_with_tabs(tmp_path: Path, name: str) -> None:
         positive="1",
         negative="0",
         source=str(path),
+        encodings=("utf-8",),
     )
 
 

@@ -10,7 +10,14 @@ from sklearn.linear_model import LogisticRegression
 from support.labelled import labelled_examples
 
 from textgen.probing.examples import FIT, HELD_OUT, VALIDATION
-from textgen.probing.probe import NGRAM_STRENGTHS, Probe, fit_probe, ngram_score
+from textgen.probing.probe import (
+    NGRAM_STRENGTHS,
+    NgramCounts,
+    Probe,
+    cross_fitted,
+    fit_probe,
+    ngram_score,
+)
 from textgen.probing.statistics import accuracy
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
@@ -124,13 +131,52 @@ def test_n_grams_are_those_of_the_training_part() -> None:
     labels = rng.random(100) < 0.5
     part = np.resize([FIT, FIT, VALIDATION, HELD_OUT], 100)
     texts = ["yes" if label else "no" for label in labels.tolist()]
-    score, count = ngram_score(labelled_examples(labels, part, texts))
+    examples = labelled_examples(labels, part, texts)
+    counts = NgramCounts(examples)
+    score = ngram_score(examples, counts)
     assert (score.accuracy, score.auc) == (1.0, 1.0)
     # y, e, s, ye, es, yes; n, o, no.
-    assert count == 9
+    assert counts.size == 9
     for number in np.flatnonzero(part == HELD_OUT).tolist():
         texts[number] = "other"
-    score, count = ngram_score(labelled_examples(labels, part, texts))
-    assert count == 9
+    examples = labelled_examples(labels, part, texts)
+    counts = NgramCounts(examples)
+    score = ngram_score(examples, counts)
+    assert counts.size == 9
     assert (score.accuracy, score.auc) == (0.5, 0.5)
     assert len(NGRAM_STRENGTHS) > 1
+
+
+def test_the_most_telling_n_grams_are_those_that_go_with_the_labels() -> None:
+    """Chosen on the rows that are given; a rare one that tells all it can comes later."""
+    rng = np.random.default_rng(0)
+    labels = rng.random(300) < 0.5
+    part = np.resize([FIT, FIT, VALIDATION, HELD_OUT], 300)
+    kinds = np.where(rng.random(300) < 0.9, labels, ~labels)
+    texts = [f"{'q' if kind else 'z'} {rng.choice(list('abcde'))}" for kind in kinds.tolist()]
+    counts = NgramCounts(labelled_examples(labels, part, texts))
+    train = np.flatnonzero(part != HELD_OUT)
+    assert {name.strip() for name in counts.telling(train)[:4]} == {"q", "z"}
+    own = train[~labels[train] | (kinds[train] != labels[train])]
+    assert counts.telling(own) != counts.telling(train)
+
+
+def test_no_example_is_told_by_a_model_that_was_fitted_to_it() -> None:
+    labels = np.arange(60) % 2 == 0
+    part = np.resize([FIT, VALIDATION, HELD_OUT], 60)
+    examples = labelled_examples(labels, part)
+    fitted: list[set[int]] = []
+
+    def fit(rows: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        own = set(rows.tolist())
+        fitted.append(own)
+        assert not own & set(np.flatnonzero(part == HELD_OUT).tolist())
+
+        def told(others: np.ndarray) -> np.ndarray:
+            assert not own & set(others.tolist())
+            return others + 1.0
+
+        return told
+
+    np.testing.assert_array_equal(cross_fitted(examples, fit), np.arange(60) + 1.0)
+    assert [len(own) for own in fitted] == [32] * 5 + [40]

@@ -29,6 +29,8 @@ def labelled_examples(
         labels_N=labels,
         part_N=part,
         independent_N=np.ones(count, bool),
+        run_N=np.arange(count),
+        block_N=np.arange(count),
         protocol="final",
         contexts=lambda numbers: ["" if texts is None else texts[i] for i in numbers.tolist()],
         positive="p",

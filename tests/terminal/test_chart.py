@@ -126,3 +126,13 @@ def test_pictures(tmp_path: Path) -> None:
     assert charts_picture([ROWS], "svg") == (tmp_path / "c.svg").read_bytes()
     with pytest.raises(ConfigError, match=r"\.svg or \.png"):
         save_charts(tmp_path / "c.pdf", [ROWS])
+
+
+def test_bands_are_named_and_in_sight() -> None:
+    """Both edges, whatever the curves take."""
+    chart = replace(CURVES, bands=(("untrained", 5.5, 6.0),))
+    assert chart.limits()[1][1] > 6.0
+    assert "untrained 5.5 to 6" in " ".join(render(chart, width=100).split())
+    svg = charts_picture([chart]).decode()
+    assert svg != charts_picture([replace(CURVES, bands=(("untrained", 5.5, 5.9),))]).decode()
+    assert "<!-- untrained -->" in svg

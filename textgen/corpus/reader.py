@@ -262,6 +262,7 @@ def read_text(
     encoding: str | None = None,
     encoding_errors: str = "strict",
     notes: list[str] | None = None,
+    encodings: list[str] | None = None,
     stdin: BinaryIO | None = None,
 ) -> str:
     """Return the whole text of one source, for seeds and other short texts.
@@ -272,6 +273,7 @@ def read_text(
         encoding: Overrides the detection.
         encoding_errors: `"replace"` reads what cannot be decoded as U+FFFD.
         notes: A list to which notes about the file are added.
+        encodings: A list to which the name of its encoding is added.
         stdin: What `-` reads; the process's standard input by default.
     Raises:
         ConfigError: The path names several texts, or the encoding is not known.
@@ -289,4 +291,6 @@ def read_text(
     if notes is not None:
         found = (*detection.notes, *findings.notes())
         notes.extend(Message(f"{path} {marks_of(note)}") for note in found)
+    if encodings is not None:
+        encodings.append(detection.encoding)
     return result

@@ -23,6 +23,7 @@ from textgen.model.network import Network, State
 from textgen.probing.examples import Examples
 from textgen.probing.statistics import Bools, Doubles, Floats, Ints
 from textgen.progress import task
+from textgen.steering.target import Target
 
 #: Streams read in parallel, and tokens read at once over all streams.
 STREAMS, CHUNK = 64, 4096
@@ -30,9 +31,9 @@ STREAMS, CHUNK = 64, 4096
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """The activations of every neuron at the examples.
+    """The activations of every neuron at the examples, or those of one target.
 
-    Unit `u` of layer `l` is column `l * H + u`.
+    Unit `u` of layer `l` is column `l * H + u`; a target is the only column.
 
     Args:
         raw_NU: The quantity itself, at the example's place or as the mean over the document.
@@ -64,6 +65,7 @@ class Projection:
 
     def __init__(self, read_H: Floats) -> None:
         self._read_H = read_H.astype(np.float64)
+        self._read32_H = read_H.astype(np.float32)
         self._count = 0
         self._mean_H = np.zeros(len(read_H))
         self._products_H = np.zeros(len(read_H))
@@ -74,10 +76,11 @@ class Projection:
         if not count:
             return
         mean_H = values_TH.mean(axis=0, dtype=np.float64)
-        moved_TH = values_TH - mean_H
+        # In float32, which is far faster; what differs from the mean loses nothing in it.
+        moved_TH = values_TH - mean_H.astype(np.float32)
         delta_H = mean_H - self._mean_H
         total = self._count + count
-        self._products_H += (moved_TH @ self._read_H) @ moved_TH
+        self._products_H += (moved_TH @ self._read32_H) @ moved_TH
         self._products_H += delta_H * (delta_H @ self._read_H) * (self._count * count / total)
         self._mean_H += delta_H * (count / total)
         self._count = total
@@ -125,8 +128,9 @@ def read_features(
     examples: Examples,
     quantity: str,
     *,
+    target: Target | None = None,
     edits: Edits = (),
-    held_out_only: bool = False,
+    only_N: Bools | None = None,
 ) -> Features:
     """Read the documents and keep the activations at the examples.
 
@@ -134,18 +138,21 @@ def read_features(
         network: Reads the documents.
         examples: The labelled examples.
         quantity: `cell` or `hidden`.
+        target: Keep the coordinate of this one, which is of that quantity; None: every neuron.
         edits: Changes of the states while reading.
-        held_out_only: Read only the documents of held-out examples, without chance positions; the
-            rows of other examples are zero.
+        only_N: Read only the documents of these examples, without chance positions; the rows of
+            the others are zero. None: all.
     """
-    units = network.config.num_layers * network.config.hidden_size
-    count, plain, mean = len(examples.labels_N), quantity != "cell", examples.protocol == "mean"
-    wanted = np.flatnonzero(examples.held_out_N) if held_out_only else np.arange(count)
+    units = 1 if target else network.config.num_layers * network.config.hidden_size
+    count, mean = len(examples.labels_N), examples.protocol == "mean"
+    # What is not a neuron's cell state is seen as it is.
+    plain = quantity != "cell" or target is not None
+    wanted = np.arange(count) if only_N is None else np.flatnonzero(only_N)
     raw_NU = np.zeros((count, units), np.float32)
     seen_NU = raw_NU if plain else np.zeros_like(raw_NU)
     kept = [raw_NU] if plain else [raw_NU, seen_NU]
     test = np.flatnonzero(examples.held_out_N)
-    draws = 0 if held_out_only else examples.chance_NK.shape[1]
+    draws = 0 if only_N is not None else examples.chance_NK.shape[1]
     chance_RU = np.zeros((len(test) * draws, units), np.float32)
     chance_document = np.repeat(examples.document_N[test], draws)
     chance_place = examples.chance_NK[test, :draws].ravel()
@@ -157,10 +164,14 @@ def read_features(
         state = network.zero_state(len(batch.numbers))
         for begin, ids_TB in batch.windows():
             layers, state = _states(network, ids_TB, state, quantity, edits)
-            raw_TBU = layers[0] if len(layers) == 1 else np.concatenate(layers, axis=2)
+            if target is not None:
+                raw_TBU = target.values({target.state: layers[target.layer]})[:, :, None]
+            else:
+                raw_TBU = layers[0] if len(layers) == 1 else np.concatenate(layers, axis=2)
             seen_TBU = raw_TBU if plain else seen(raw_TBU, quantity)
             inside_TB = batch.inside(begin, len(ids_TB), examples.skip_D)
-            moments.add(raw_TBU[inside_TB])
+            whole = bool(inside_TB.all())
+            moments.add(raw_TBU.reshape(-1, units) if whole else raw_TBU[inside_TB])
             for values_TBU, values_NU in zip((raw_TBU, seen_TBU), kept, strict=False):
                 if mean:
                     values_NU[own.rows] += _sums(values_TBU, inside_TB)[own.streams]

@@ -3,13 +3,14 @@
 Each is measured on the same held-out examples as the neuron itself, and has a sentence that says
 what it means for the claim. Sources: Donnelly and Roegiest 2019, On Interpretability and Feature
 Representations (a hundred random neurons do better than the sentiment neuron, and removing it
-changes little); Hewitt and Liang 2019, arXiv:1909.03368 (random labels).
+changes little); Hewitt and Liang 2019, arXiv:1909.03368 (random labels); Kirch 2007, Block
+permutation principles for the change analysis of dependent data (whole runs of them).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,42 @@ from textgen.model.network import Network
 from textgen.probing.activations import Features, bits_per_char, read_features
 from textgen.probing.examples import Examples
 from textgen.probing.find_report import Control, FoundNeuron
-from textgen.probing.probe import NGRAM_RANGE, Probe, fit_probe, ngram_score
-from textgen.probing.statistics import Bools, Ints, Score, accuracy_error, auc_error, score_of
+from textgen.probing.probe import (
+    NGRAM_RANGE,
+    NgramCounts,
+    Probe,
+    cross_fitted,
+    fit_columns,
+    fit_probe,
+    ngram_score,
+)
+from textgen.probing.statistics import (
+    Bools,
+    Doubles,
+    Floats,
+    Ints,
+    Score,
+    accuracy_error,
+    auc_error,
+    score_of,
+)
 from textgen.probing.unit_selection import Selector
 from textgen.progress import track
+from textgen.steering.target import Target
+from textgen.view_options import ALPHA
 
 #: Neurons in a random group, and how many groups are drawn.
 GROUP, GROUPS = 100, 5
 #: Permutations of the labels, for single neurons and for the probe.
 PERMUTATIONS, PROBE_PERMUTATIONS = 20, 5
-#: Held-out tokens that are predicted with a neuron clamped to its mean.
-CLAMPED_TOKENS = 200_000
+#: Held-out tokens that are predicted with a neuron clamped to its mean, and those that the probe
+#: reads so.
+CLAMPED_TOKENS, ABLATED_TOKENS = 200_000, 1_000_000
+#: Units of an untrained network. A wide model is compared with several of these that have as many
+#: units together: a tenth of the work for the same figures (docs/log.md).
+UNTRAINED_UNITS = 128
+#: N-grams that a sentence names.
+NAMED_NGRAMS = 5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,11 +70,14 @@ class ControlInput:
         features: The activations of the trained network at the examples.
         selector: Chooses among its neurons.
         probe: The probe on all neurons.
-        neuron: The neuron that was best on the training part.
-        column: Its column.
+        neuron: What the claim is about: the neuron that was best on the training part, or what was
+            asked for.
+        column: Its column; None for what is no single neuron.
         threshold: Its threshold, for the visible value.
         quantity: `cell` or `hidden`.
+        alpha: The chance of finding anything where there is nothing.
         rng: Draws neurons and permutations.
+        target: Of what is no single neuron: what it is, and its activations at the examples.
     """
 
     examples: Examples
@@ -57,18 +86,40 @@ class ControlInput:
     probe: Probe
     probe_score: Score
     neuron: FoundNeuron
-    column: int
+    column: int | None
     threshold: float
     quantity: str
     network: Network
     vocabulary: Vocabulary
     rng: np.random.Generator
+    alpha: float = ALPHA
+    target: tuple[Target, Features] | None = None
+
+    @property
+    def values_N(self) -> Floats:
+        """The visible value of the neuron at each example."""
+        if self.target is not None:
+            return self.target[1].seen_NU[:, 0]
+        return self.features.seen_NU[:, self.column]
+
+    @property
+    def chance_MK(self) -> Floats:
+        """Its visible value at random places, for held-out examples."""
+        if self.target is not None:
+            return self.target[1].chance_MKU[:, :, 0]
+        return self.features.chance_MKU[:, :, self.column]
+
+    @property
+    def others(self) -> Ints:
+        """The columns of all other neurons."""
+        every = np.arange(self.selector.units)
+        return every if self.column is None else np.delete(every, self.column)
 
     @property
     def margin(self) -> float:
         """One standard error of the neuron's accuracy; closer accuracies count as equal."""
         sign = float(self.neuron.sign)
-        values_N = self.features.seen_NU[self.selector.test, self.column].astype(np.float64)
+        values_N = self.values_N[self.selector.test].astype(np.float64)
         return self._error(values_N * sign > self.threshold * sign)
 
     @property
@@ -92,7 +143,7 @@ class ControlInput:
     @property
     def subject(self) -> str:
         """The neuron's name in sentences."""
-        return f"neuron {self.neuron.name}"
+        return self.neuron.called
 
 
 def permuted(given: ControlInput) -> Control:
@@ -100,20 +151,19 @@ def permuted(given: ControlInput) -> Control:
 
     The labels are permuted within each part, the held-out part included. With its true labels, any
     neuron picked by chance would score as high as this one where many neurons carry the property.
+    Labels of positions are permuted run by run (`Examples.permuted`).
     """
-    labels_N = given.examples.labels_N
-    train, test = given.selector.train, given.selector.test
+    test, seen_NU = given.selector.test, given.features.seen_NU
     units, probes, reported = [], [], 0
     for number in track(range(PERMUTATIONS), "permuting the labels", PERMUTATIONS):
-        mixed = labels_N.copy()
-        for part in (train, test):
-            mixed[part] = given.rng.permutation(labels_N[part])
-        units.append(given.selector.best_of(mixed)[1])
+        mixed = given.examples.permuted(given.rng)
+        labels_N = mixed.labels_N
+        units.append(given.selector.best_of(labels_N)[1])
         if number < PROBE_PERMUTATIONS:
-            seen_NU, strengths = given.features.seen_NU, (given.probe.strength,)
-            probe = fit_probe(seen_NU, mixed, given.examples.part_N, strengths=strengths)
-            probes.append(probe.score(seen_NU[test], mixed[test]))
-        reported += given.selector.finds_any(mixed)
+            strengths = (given.probe.strength,)
+            probe = fit_probe(seen_NU, labels_N, mixed.part_N, strengths=strengths)
+            probes.append(probe.score(seen_NU[test], labels_N[test]))
+        reported += given.selector.finds_any(labels_N, mixed.independent_N)
     most = max(score.accuracy for score in units)
     holds = given.neuron.accuracy > most
     end = "chance does not explain it" if holds else "chance would do as well"
@@ -126,7 +176,8 @@ def permuted(given: ControlInput) -> Control:
         },
         shown=f"{_mean(units):.3f}",
         holds=holds,
-        meaning=f"with permuted labels the best neuron reaches {_mean(units):.2f} on average and "
+        meaning=f"with permuted {_permuted_things(given.examples)} the best neuron reaches "
+        f"{_mean(units):.2f} on average and "
         f"{most:.2f} at most, the probe {_mean(probes):.2f}; a neuron would be reported in "
         f"{reported} of {PERMUTATIONS} permutations: {end}",
     )
@@ -181,15 +232,17 @@ def random_100_best(given: ControlInput) -> Control:
 
 
 def untrained(given: ControlInput, seed: int, threads: int) -> Control:
-    """The same search in a network of the same shape with fresh initial weights."""
+    """The same search in networks of the same cells and layers with fresh initial weights.
+
+    Together they have as many units as the model. Each has at most `UNTRAINED_UNITS` a layer.
+    """
     config = given.network.config
-    network = open_reader(config, initial_weights(config, seed), threads)
-    features = read_features(network, given.examples, given.quantity)
+    seen_NU = _untrained_units(given, seed, threads)
     labels_N = given.examples.labels_N
-    selector = Selector(features.seen_NU, given.examples)
+    selector = Selector(seen_NU, given.examples)
     column, best = selector.best_of(labels_N)
-    probe = fit_probe(features.seen_NU, labels_N, given.examples.part_N)
-    score = probe.score(features.seen_NU[selector.test], labels_N[selector.test])
+    probe = fit_probe(seen_NU, labels_N, given.examples.part_N)
+    score = probe.score(seen_NU[selector.test], labels_N[selector.test])
     layer, unit = divmod(column, config.hidden_size)
     holds = given.neuron.accuracy > best.accuracy + given.margin
     if not holds:
@@ -206,15 +259,33 @@ def untrained(given: ControlInput, seed: int, threads: int) -> Control:
         },
         shown=f"{best.accuracy:.3f}",
         holds=holds,
-        meaning=f"in an untrained network of the same shape the best neuron reaches "
+        meaning=f"of as many units without training the best reaches "
         f"{best.accuracy:.2f} and the probe {score.accuracy:.2f}, here {given.neuron.accuracy:.2f} "
         f"and {given.probe_score.accuracy:.2f}: {end}",
     )
 
 
-def ngram(given: ControlInput) -> Control:
+def _untrained_units(given: ControlInput, seed: int, threads: int) -> Floats:
+    """The visible values of untrained units `(N, U)`, laid out as those of the model."""
+    whole = given.network.config
+    width = min(whole.hidden_size, UNTRAINED_UNITS)
+    config = whole
+    if width < whole.hidden_size:
+        embedding = width if whole.tie else whole.embedding_size
+        config = replace(whole, hidden_size=width, embedding_size=embedding)
+    layers: list[list[Floats]] = [[] for _ in range(whole.num_layers)]
+    for number in range(-(-whole.hidden_size // width)):
+        network = open_reader(config, initial_weights(config, seed + number), threads)
+        seen_NU = read_features(network, given.examples, given.quantity).seen_NU
+        for layer, own in enumerate(np.split(seen_NU, whole.num_layers, axis=1)):
+            layers[layer].append(own)
+    size = whole.hidden_size
+    return np.concatenate([np.concatenate(own, axis=1)[:, :size] for own in layers], axis=1)
+
+
+def ngram(given: ControlInput, counts: NgramCounts) -> Control:
     """Logistic regression on character n-grams: what the text itself shows."""
-    score, count = ngram_score(given.examples)
+    score = ngram_score(given.examples, counts)
     low, high = NGRAM_RANGE
     own, probe = given.neuron.accuracy, given.probe_score.accuracy
     holds = own > score.accuracy + given.margin
@@ -228,11 +299,79 @@ def ngram(given: ControlInput) -> Control:
         end = "short pieces of text show more than the neuron alone, but no more than the probe"
     return Control(
         name="ngram",
-        figures={**vars(score), "ngrams": count, "lengths": [low, high]},
+        figures={**vars(score), "ngrams": counts.size, "lengths": [low, high]},
         shown=f"{score.accuracy:.3f}",
         holds=holds,
-        meaning=f"logistic regression on {count:,} character n-grams of {low} to {high} reaches "
-        f"{score.accuracy:.2f}, {given.subject} {own:.2f}, the probe {probe:.2f}: {end}",
+        meaning=f"logistic regression on {counts.size:,} character n-grams of {low} to {high} "
+        f"reaches {score.accuracy:.2f}, {given.subject} {own:.2f}, the probe {probe:.2f}: {end}",
+    )
+
+
+def telling_ngrams(given: ControlInput, counts: NgramCounts) -> Control:
+    """What is left of the neuron without the n-grams that tell the kinds apart best."""
+    examples = given.examples
+    scores_N = cross_fitted(examples, counts.fit_telling)
+    names = counts.telling(given.selector.train)
+    first = ", ".join(f"'{name}'" for name in names[:NAMED_NGRAMS])
+    return _without(
+        given,
+        scores_N,
+        name="telling_ngrams",
+        figures={"ngrams": names},
+        what=f"the {len(names)} most telling n-grams ({first}, ...)",
+    )
+
+
+def length(given: ControlInput) -> Control:
+    """What is left of the neuron without what the length of the text tells."""
+    log_N = np.log(given.examples.place_N + 1.0)
+    values_NF = np.stack([log_N, log_N**2], axis=1)
+    place = given.examples.protocol == "position"
+    return _without(
+        given,
+        cross_fitted(given.examples, fit_columns(values_NF, given.examples.labels_N)),
+        name="length",
+        figures={},
+        what="how much was read before" if place else "the length of the text",
+    )
+
+
+def _without(
+    given: ControlInput, scores_N: Doubles, *, name: str, figures: dict[str, Any], what: str
+) -> Control:
+    """The accuracy of some log-odds, and that of the neuron after they are taken out of it.
+
+    Taken out is what a straight line through the training part makes of the log-odds. Sign and
+    threshold of the rest are chosen there, too. The log-odds of each example come from others
+    (`cross_fitted`): those of a model's own examples are too good, and would take out the labels.
+    They are an estimate: what they miss stays in the rest, so a little that is left proves nothing.
+    """
+    examples, selector = given.examples, given.selector
+    labels_N, train, test = examples.labels_N, selector.train, selector.test
+    alone = score_of(scores_N[test], labels_N[test])
+    moved_N = scores_N - scores_N[train].mean()
+    squares = float(moved_N[train] @ moved_N[train])
+    slope = float(moved_N[train] @ given.values_N[train]) / squares if squares else 0.0
+    rest_N1 = (given.values_N - slope * moved_N)[:, None]
+    table = Selector(rest_N1, examples, given.alpha).find(labels_N)
+    left, own = float(table.accuracy_U[0]), given.neuron.accuracy
+    holds = bool(table.auc_U[0] > 0.5 and table.p_value_U[0] <= given.alpha)
+    end = "it knows something else" if holds else "nothing is left beyond chance"
+    return Control(
+        name=name,
+        figures={
+            **vars(alone),
+            "residual": {
+                "accuracy": left,
+                "auc": float(table.auc_U[0]),
+                "p_value": float(table.p_value_U[0]),
+            },
+            **figures,
+        },
+        shown=f"{left:.3f}",
+        holds=holds,
+        meaning=f"{what} alone reaches {alone.accuracy:.2f}; with that taken out {given.subject} "
+        f"reaches {left:.2f} instead of {own:.2f}: {end}",
     )
 
 
@@ -240,7 +379,7 @@ def chance_positions(given: ControlInput) -> Control:
     """The same neuron with the same threshold, at random places."""
     labels = given.examples.labels_N[given.selector.test]
     sign = float(given.neuron.sign)
-    values_MK = given.features.chance_MKU[:, :, given.column].astype(np.float64) * sign
+    values_MK = given.chance_MK.astype(np.float64) * sign
     cut = given.threshold * sign
     scores = [score_of(values_M, labels, cut) for values_M in values_MK.T]
     own, there = given.neuron.auc, float(np.mean([score.auc for score in scores]))
@@ -260,24 +399,22 @@ def chance_positions(given: ControlInput) -> Control:
 def ablation(given: ControlInput) -> Control:
     """What clamping the neuron to its mean does to the probe and to the model's own predictions.
 
-    The held-out texts are read again with the neuron clamped in every step, and once more with a
-    random other neuron clamped, for comparison.
+    Held-out texts, up to `ABLATED_TOKENS` of them, are read again with the neuron clamped in every
+    step, and once more with a random other neuron clamped, for comparison.
     """
-    others = np.delete(np.arange(given.selector.units), given.column)
-    other = int(given.rng.choice(others)) if len(others) else given.column
-    labels = given.examples.labels_N[given.selector.test]
-    probes, bits = [given.probe_score], [_bits(given, ())]
-    for column in (given.column, other):
-        edits = (_clamp(given, column),)
-        features = read_features(
-            given.network,
-            given.examples,
-            given.quantity,
-            edits=edits,
-            held_out_only=True,
+    others = given.others
+    other = int(given.rng.choice(others)) if len(others) else 0
+    rows = _first_held_out(given.examples)
+    labels, seen_NU = given.examples.labels_N[rows], given.features.seen_NU
+    probes, bits = [given.probe.score(seen_NU[rows], labels)], [_bits(given, ())]
+    only_N = np.zeros(len(given.examples.labels_N), bool)
+    only_N[rows] = True
+    for edit in (_clamp(given), _clamp_column(given, other)):
+        read = read_features(
+            given.network, given.examples, given.quantity, edits=(edit,), only_N=only_N
         )
-        probes.append(given.probe.score(features.seen_NU[given.selector.test], labels))
-        bits.append(_bits(given, edits))
+        probes.append(given.probe.score(read.seen_NU[rows], labels))
+        bits.append(_bits(given, (edit,)))
     layer, unit = divmod(other, given.network.config.hidden_size)
     intact, without, beside = (score.accuracy for score in probes)
     holds = beside - without > given.probe_margin
@@ -300,7 +437,23 @@ def ablation(given: ControlInput) -> Control:
     )
 
 
-def _clamp(given: ControlInput, column: int) -> Edit:
+def _first_held_out(examples: Examples) -> Ints:
+    """The held-out examples of the first `ABLATED_TOKENS` tokens of held-out documents."""
+    rows = np.flatnonzero(examples.held_out_N)
+    documents, of_row = np.unique(examples.document_N[rows], return_inverse=True)
+    sizes = np.cumsum([len(examples.documents[number]) for number in documents.tolist()])
+    return rows[of_row <= np.searchsorted(sizes, ABLATED_TOKENS)]
+
+
+def _clamp(given: ControlInput) -> Edit:
+    """The edit that clamps what the claim is about to its mean."""
+    if given.target is not None:
+        return given.target[0].edit(0.0, given.neuron.mean)
+    assert given.column is not None
+    return _clamp_column(given, given.column)
+
+
+def _clamp_column(given: ControlInput, column: int) -> Edit:
     """The edit that clamps the neuron in that column to its mean."""
     layer, unit = divmod(column, given.network.config.hidden_size)
     mean = float(given.features.mean_U[column])
@@ -319,10 +472,14 @@ def _three(values: Sequence[float]) -> dict[str, float]:
 
 def _groups(given: ControlInput) -> list[Ints]:
     """Several groups of random other neurons, or all others once if there are not enough."""
-    others = np.delete(np.arange(given.selector.units), given.column)
+    others = given.others
     if len(others) <= GROUP:
         return [others]
     return [given.rng.choice(others, GROUP, replace=False) for _ in range(GROUPS)]
+
+
+def _permuted_things(examples: Examples) -> str:
+    return "runs of labels" if examples.protocol == "position" else "labels"
 
 
 def _called(groups: Sequence[Ints]) -> str:

@@ -7,7 +7,7 @@ which, or the stretch over which, the network's state is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,6 +66,9 @@ class Examples:
         independent_N: Which examples may be counted as independent of each other in a test: one of
             equal texts; of the positions in one part, one in each run over which the property does
             not change, and at most one of each kind in a block.
+        run_N: The run that an example stands in, whose examples have one label: a number that does
+            not fall. Each text is a run of its own.
+        block_N: The block of the corpus that it stands in; each text is a block of its own.
         protocol: One of `PROTOCOLS`.
         contexts: Returns, for the numbers of examples, the characters that n-grams are made of.
         positive: Name of the positive kind.
@@ -81,6 +84,8 @@ class Examples:
     labels_N: Bools
     part_N: Ints
     independent_N: Bools
+    run_N: Ints
+    block_N: Ints
     protocol: str
     contexts: Callable[[Ints], list[str]]
     positive: str
@@ -97,6 +102,27 @@ class Examples:
         """The examples on which things are measured."""
         where: Bools = self.part_N == HELD_OUT
         return where
+
+    def permuted(self, rng: np.random.Generator) -> Examples:
+        """The examples with other labels: those of each part, run by run in another order.
+
+        Neighbours have one label and similar states. Were single positions permuted, labels would
+        change from one to the next, no neuron could follow them by luck, and chance would look
+        worse than it is. So the runs stay whole: as many, as long, at other places.
+        """
+        labels_N, run_N = self.labels_N.copy(), self.run_N.copy()
+        for part in (FIT, VALIDATION, HELD_OUT):
+            rows = np.flatnonzero(self.part_N == part)
+            order = _runs_in_another_order(self.run_N[rows], rng)
+            labels_N[rows] = self.labels_N[rows][order]
+            run_N[rows] = self.run_N[rows][order]
+        independent_N = self.independent_N
+        if self.protocol == "position":
+            independent_N = _independent(
+                *(run_N, self.held_out_N, self.block_N, labels_N),
+                rng.permutation(len(labels_N)),
+            )
+        return replace(self, labels_N=labels_N, run_N=run_N, independent_N=independent_N)
 
     def counts(self, among_N: Bools | bool = True) -> dict[str, dict[str, int]]:
         """How many examples of each kind each part has, or how many of those in `among_N`."""
@@ -168,6 +194,8 @@ def text_examples(
         labels_N=labels,
         part_N=part,
         independent_N=first,
+        run_N=np.arange(len(documents)),
+        block_N=np.arange(len(documents)),
         protocol=protocol,
         contexts=lambda numbers: [contents[i] for i in numbers.tolist()],
         positive=texts.positive,
@@ -265,10 +293,10 @@ def position_examples(
     token_N = np.sort(np.concatenate(chosen))
     stretch_N = block_T[token_N] // BLOCKS
     start_N = stretch_N * BLOCKS * block
+    run_N, block_N, labels_N = run_T[token_N], block_T[token_N], value_T[token_N]
+    part_N = part_T[token_N]
     independent_N = _independent(
-        2 * run_T[token_N] + (part_T[token_N] == HELD_OUT),
-        2 * block_T[token_N] + value_T[token_N],
-        rng.permutation(len(token_N)),
+        run_N, part_N == HELD_OUT, block_N, labels_N, rng.permutation(len(token_N))
     )
     chance = block + rng.random((len(token_N), CHANCE_PLACES)) * (BLOCKS - 1) * block
     # Characters that end before the stretch are on no side of the split.
@@ -283,9 +311,11 @@ def position_examples(
         document_N=stretch_N,
         place_N=token_N - start_N,
         chance_NK=chance.astype(np.int64),
-        labels_N=value_T[token_N],
-        part_N=part_T[token_N],
+        labels_N=labels_N,
+        part_N=part_N,
         independent_N=independent_N,
+        run_N=run_N,
+        block_N=block_N,
         protocol="position",
         contexts=lambda numbers: [
             text[begin : end + 1] + LAST_SIGN
@@ -345,7 +375,16 @@ def _runs(value_T: Bools, usable_T: Bools) -> Ints:
     return np.cumsum(turn_T)
 
 
-def _independent(run_and_part_N: Ints, block_and_kind_N: Ints, order_N: Ints) -> Bools:
+def _runs_in_another_order(run_N: Ints, rng: np.random.Generator) -> Ints:
+    """The places of examples whose runs `(N,)` stand in another order, each run whole."""
+    begins_N = np.diff(run_N, prepend=run_N[:1] - 1) != 0
+    runs = np.split(np.arange(len(run_N)), np.flatnonzero(begins_N)[1:])
+    return np.concatenate([runs[number] for number in rng.permutation(len(runs)).tolist()])
+
+
+def _independent(
+    run_N: Ints, held_out_N: Bools, block_N: Ints, labels_N: Bools, order_N: Ints
+) -> Bools:
     """Which positions count, taken in `order_N`: none that shares a run or a block with another.
 
     Positions depend on each other, so tests count few of them: in each part one of a run over which
@@ -354,9 +393,10 @@ def _independent(run_and_part_N: Ints, block_and_kind_N: Ints, order_N: Ints) ->
     result = np.zeros(len(order_N), bool)
     runs: set[int] = set()
     blocks: set[int] = set()
-    run_N, block_N = run_and_part_N.tolist(), block_and_kind_N.tolist()
+    own_run_N = (2 * run_N + held_out_N).tolist()
+    own_block_N = (2 * block_N + labels_N).tolist()
     for number in order_N.tolist():
-        run, block = run_N[number], block_N[number]
+        run, block = own_run_N[number], own_block_N[number]
         if run not in runs and block not in blocks:
             runs.add(run)
             blocks.add(block)

@@ -24,16 +24,18 @@ from textgen.steering.target import Target, check_name
 from textgen.table import Column, Entry, Table
 
 #: Of a neuron what is no figure of it, so that it is in no array.
-_PLACE = ("layer", "unit", "quantity", "chosen")
+_PLACE = ("layer", "unit", "quantity", "chosen", "saved_as")
 
 
 @dataclass(frozen=True)
 class FoundNeuron:
     """A neuron and its figures, which are of the held-out part where the name has no `train`.
 
+    It may also be what was asked about: a direction, or whatever else can be steered.
+
     Args:
         layer: Layer, from 0.
-        unit: Unit within the layer, from 0.
+        unit: Unit within the layer, from 0; None for what is no single neuron.
         quantity: `cell` or `hidden`.
         sign: 1 where the positive kind lies above the threshold, -1 where below.
         threshold: In units of the quantity. With the protocol `mean` and the cell state, the value
@@ -46,11 +48,13 @@ class FoundNeuron:
         mean: Mean of the quantity over all tokens read.
         sd: Its standard deviation there.
         found: Whether it is reported.
-        chosen: Whether it is the best on the training part. The controls are about this neuron.
+        chosen: Whether it is the best on the training part. The controls are about this neuron,
+            unless another was asked about.
+        saved_as: The name under which it was saved, where it was asked about by that.
     """
 
     layer: int
-    unit: int
+    unit: int | None
     quantity: str
     sign: int
     threshold: float
@@ -63,15 +67,22 @@ class FoundNeuron:
     sd: float
     found: bool
     chosen: bool
+    saved_as: str = ""
 
     @property
     def name(self) -> str:
-        """The name as it is typed: `0:137`."""
-        return f"{self.layer}:{self.unit}"
+        """The name as it is typed: `0:137`, `sentiment`."""
+        return self.saved_as or f"{self.layer}:{self.unit}"
+
+    @property
+    def called(self) -> str:
+        """What it is called in sentences: `neuron 0:137`, `'sentiment'`."""
+        return f"'{self.saved_as}'" if self.saved_as else f"neuron {self.name}"
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain data."""
-        return {name: value for name, value in vars(self).items() if name != "found"}
+        left_out = {"found", *(() if self.saved_as else ("saved_as",))}
+        return {name: value for name, value in vars(self).items() if name not in left_out}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +120,7 @@ class FindReport(Shown):
         data: The question, the number of examples and how they were split.
         alpha: Chance of finding anything where there is nothing.
         direction: The direction, if one was asked for.
+        asked: What the controls are about, where it was asked for by name.
     """
 
     units: tuple[FoundNeuron, ...]
@@ -118,6 +130,7 @@ class FindReport(Shown):
     data: Mapping[str, Any]
     alpha: float
     direction: Direction | None = None
+    asked: FoundNeuron | None = None
 
     @property
     def headline(self) -> str:
@@ -128,7 +141,6 @@ class FindReport(Shown):
         """What was asked, what came out, and the controls."""
         yield from self.question()
         yield self.best()
-        name = self.chosen.name
         yield Table(
             ("control", "holds", Column("shown", "accuracy"), "meaning"),
             (
@@ -140,7 +152,7 @@ class FindReport(Shown):
                 )
                 for control in self.controls
             ),
-            title=f"controls of the claim that neuron {name} carries it",
+            title=f"controls of the claim that {self.subject.called} carries it",
         )
 
     @cached_property
@@ -155,11 +167,19 @@ class FindReport(Shown):
         return next(neuron for neuron in self.units if neuron.chosen)
 
     @property
+    def subject(self) -> FoundNeuron:
+        """What the controls are about: what was asked for, else `chosen`."""
+        return self.asked or self.chosen
+
+    @property
     def kept(self) -> FoundNeuron | None:
         """The neuron to save: the best on the training part of those found; None: none was found.
 
-        It is `chosen`, unless held-out text did not confirm that one.
+        It is `chosen`, unless held-out text did not confirm that one; where one was asked about,
+        it is that, and None for what is no single neuron.
         """
+        if self.asked is not None:
+            return None if self.asked.unit is None else self.asked
         return max(self.neurons, key=lambda neuron: neuron.train_auc, default=None)
 
     def to_json(self) -> dict[str, Any]:
@@ -188,6 +208,8 @@ class FindReport(Shown):
             "alpha": self.alpha,
             "best_on_training": self.chosen.to_dict(),
         }
+        if self.asked is not None:
+            record["asked"] = self.asked.to_dict()
         if self.direction is not None:
             figures = ("kind", "layer", "state", "mean", "sd")
             record["direction"] = {
@@ -200,6 +222,8 @@ class FindReport(Shown):
         """What was asked and how it was measured, in sentences."""
         data = self.data
         held, train = data["counts"]["held_out"], data["counts"]["train"]
+        encodings = ", ".join(dict.fromkeys(data["encodings"]))
+        source = f"{data['source']} ({encodings})" if encodings else data["source"]
         alone = data["split"]["independent"]
         independent = (
             f"{alone['positive']:,} + and {alone['negative']:,} - of those measured on are "
@@ -207,7 +231,7 @@ class FindReport(Shown):
         )
         return [
             f"which neurons distinguish '{data['positive']}' (+) from '{data['negative']}' (-)?",
-            f"{data['source']}: {sum(train.values()):,} {data['task']} to choose on, "
+            f"{source}: {sum(train.values()):,} {data['task']} to choose on, "
             f"{sum(held.values()):,} to measure on ({held['positive']:,} + and "
             f"{held['negative']:,} -), {data['tokens']:,} tokens read",
             *([independent] if alone != held else []),
@@ -228,13 +252,14 @@ class FindReport(Shown):
     def best(self, top: int = 5) -> Table:
         """The best neurons found, the one the controls are about, the probe and the direction."""
         shown, score, direction = self.neurons[:top], self.probe_score, self.direction
-        about = [] if self.chosen in shown else [self.chosen]
+        about = [] if self.subject in shown else [self.subject]
+        notes = {id(self.chosen): "best on training", id(self.asked): "asked about"}
         rows: list[tuple[Entry, ...]] = [
             (
-                f"neuron {neuron.name} {neuron.quantity}",
+                f"{neuron.called} {neuron.quantity}",
                 "+" if neuron.sign > 0 else "-",
                 *(neuron.accuracy, neuron.auc, neuron.p_corrected),
-                "best on training" if neuron.chosen else "",
+                notes.get(id(neuron), ""),
             )
             for neuron in (*shown, *about)
         ]
@@ -259,7 +284,8 @@ class FindReport(Shown):
     def table(self) -> Table:
         """A row for every neuron: those found first, then by AUC on held-out text."""
         ordered = sorted(self.units, key=lambda unit: (not unit.found, -unit.auc))
-        return Table.from_records(list(vars(self.chosen)), map(vars, ordered))
+        columns = [name for name in vars(self.chosen) if name != "saved_as"]
+        return Table.from_records(columns, map(vars, ordered))
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """The figures of every neuron, each `(layers, units)`, and the weights of the probe."""
@@ -298,6 +324,29 @@ def all_neurons(
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return tuple(
         FoundNeuron(*divmod(column, hidden_size), quantity, *row) for column, row in enumerate(rows)
+    )
+
+
+def asked_neuron(
+    table: UnitTable, features: Features, target: Target, threshold: float
+) -> FoundNeuron:
+    """The figures of a target that is no single neuron: the only column of both."""
+    return FoundNeuron(
+        layer=target.layer,
+        unit=None,
+        quantity=target.quantity,
+        sign=int(table.sign_U[0]),
+        threshold=threshold,
+        auc=float(table.auc_U[0]),
+        accuracy=float(table.accuracy_U[0]),
+        p_value=float(table.p_value_U[0]),
+        p_corrected=float(table.corrected_U[0]),
+        train_auc=float(max(table.train_auc_U[0], 1.0 - table.train_auc_U[0])),
+        mean=float(features.mean_U[0]),
+        sd=float(features.sd_U[0]),
+        found=bool(table.found_U[0]),
+        chosen=False,
+        saved_as=target.name,
     )
 
 

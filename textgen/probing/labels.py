@@ -25,6 +25,7 @@ class LabelledTexts:
         negative: Name of the other.
         source: Where they come from, for reports.
         notes: What a person should know about how the files were read; usually empty.
+        encodings: The encoding of each file.
     Raises:
         CorpusError: One of the kinds is missing.
     """
@@ -35,6 +36,7 @@ class LabelledTexts:
     negative: str
     source: str
     notes: tuple[str, ...] = ()
+    encodings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.texts) != len(self.labels):
@@ -69,8 +71,14 @@ def read_labels(
         ConfigError: `positive` is not one of the labels.
         StorageError: The file is missing or unreadable.
     """
-    notes: list[str] = []
-    content = read_text(path, encoding=encoding, encoding_errors=encoding_errors, notes=notes)
+    notes, encodings = list[str](), list[str]()
+    content = read_text(
+        path,
+        encoding=encoding,
+        encoding_errors=encoding_errors,
+        notes=notes,
+        encodings=encodings,
+    )
     rows = list(_tab_rows(content, path) if _is_tabbed(path, content) else _csv_rows(content, path))
     names = [label for label, _ in rows]
     kinds = sorted(set(names))
@@ -98,6 +106,7 @@ def read_labels(
         negative=kinds[0],
         source=str(path),
         notes=tuple(notes),
+        encodings=tuple(encodings),
     )
 
 
@@ -123,9 +132,15 @@ def read_two_files(
         StorageError: A file is missing or unreadable.
     """
     gap = r"\n\s*\n" if mode == "blank" else r"\n"
-    notes: list[str] = []
+    notes, encodings = list[str](), list[str]()
     contents = [
-        read_text(path, encoding=encoding, encoding_errors=encoding_errors, notes=notes)
+        read_text(
+            path,
+            encoding=encoding,
+            encoding_errors=encoding_errors,
+            notes=notes,
+            encodings=encodings,
+        )
         for path in (positive, negative)
     ]
     first, second = (
@@ -138,6 +153,7 @@ def read_two_files(
         negative=Path(negative).name,
         source=f"{positive} and {negative}",
         notes=tuple(notes),
+        encodings=tuple(encodings),
     )
 
 

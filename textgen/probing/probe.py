@@ -38,6 +38,10 @@ NGRAM_FEATURES = 100_000
 NGRAM_STRENGTHS = (1.0, 10.0, 100.0)
 #: Only the first characters of a longer text count for the n-grams.
 NGRAM_CHARS = 3000
+#: How many n-grams are the most telling ones.
+TELLING = 100
+#: Parts of the training part, of which each is told by a model of the others.
+FOLDS = 5
 
 
 def require_sklearn() -> None:
@@ -141,38 +145,129 @@ def fit_probe(
     )
 
 
-def ngram_score(examples: Examples) -> tuple[Score, int]:
-    """The score of logistic regression on character n-grams, and how many n-grams it uses."""
-    require_sklearn()
-    with task("loading scikit-learn"):
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.linear_model import LogisticRegression
+class NgramCounts:
+    """How often each character n-gram stands in each example: tf-idf of the most frequent ones.
 
-    train = np.flatnonzero(examples.train_N)
+    Rows of what `of` gives are examples, columns are n-grams.
+
+    Args:
+        examples: The labelled examples; n-grams are those of the training part.
+    """
+
+    def __init__(self, examples: Examples) -> None:
+        require_sklearn()
+        with task("loading scikit-learn"):
+            from sklearn.feature_extraction.text import TfidfVectorizer
+
+        self._train = np.flatnonzero(examples.train_N)
+        self._test = np.flatnonzero(examples.held_out_N)
+        vectorizer = TfidfVectorizer(
+            analyzer="char",
+            ngram_range=NGRAM_RANGE,
+            min_df=2,
+            max_features=NGRAM_FEATURES,
+            sublinear_tf=True,
+            lowercase=False,
+            dtype=np.float32,
+        )
+        with task("counting n-grams"):
+            texts = [
+                [text[:NGRAM_CHARS] for text in examples.contexts(rows)]
+                for rows in (self._train, self._test)
+            ]
+            # Counting takes long: each text is counted once.
+            self._of_train = vectorizer.fit_transform(texts[0])
+            #: The figures of the held-out examples, sparse.
+            self.of_test = vectorizer.transform(texts[1])
+        self._names = vectorizer.get_feature_names_out()
+        self._labels_N = examples.labels_N
+
+    @property
+    def size(self) -> int:
+        """The number of n-grams."""
+        return len(self._names)
+
+    def of(self, rows: Ints) -> Any:
+        """The figures of some examples of the training part, sparse."""
+        return self._of_train[np.searchsorted(self._train, rows)]
+
+    def telling(self, rows: Ints) -> list[str]:
+        """The n-grams that tell the kinds of these examples apart best, the best one first."""
+        names: list[str] = self._names[self._telling(rows)].tolist()
+        return names
+
+    def fit_telling(self, rows: Ints) -> Callable[[Ints], Doubles]:
+        """Log-odds by logistic regression on the n-grams that tell these examples apart best."""
+        columns = self._telling(rows)
+        values_NF = np.empty((len(self._labels_N), len(columns)), np.float32)
+        values_NF[self._train] = self._of_train[:, columns].toarray()
+        values_NF[self._test] = self.of_test[:, columns].toarray()
+        return fit_columns(values_NF, self._labels_N)(rows)
+
+    def _telling(self, rows: Ints) -> Ints:
+        """The columns that go with the labels of these examples most (Pearson's r), best first."""
+        own, labels = self.of(rows), self._labels_N[rows]
+        sign_N = labels / labels.mean() - (~labels) / (~labels).mean()
+        means_G = np.asarray(own.mean(axis=0)).ravel()
+        squares_G = np.asarray(own.multiply(own).mean(axis=0)).ravel() - means_G**2
+        with_label_G = np.abs(own.T @ sign_N) / np.sqrt(np.maximum(squares_G, 1e-12))
+        best: Ints = np.argsort(-with_label_G, kind="stable")[:TELLING]
+        return best
+
+
+def ngram_score(examples: Examples, counts: NgramCounts) -> Score:
+    """The score of logistic regression on character n-grams."""
+    from sklearn.linear_model import LogisticRegression
+
     test = np.flatnonzero(examples.held_out_N)
-    texts = [text[:NGRAM_CHARS] for text in examples.contexts(np.arange(len(examples.labels_N)))]
-    vectorizer = TfidfVectorizer(
-        analyzer="char",
-        ngram_range=NGRAM_RANGE,
-        min_df=2,
-        max_features=NGRAM_FEATURES,
-        sublinear_tf=True,
-        lowercase=False,
-        dtype=np.float32,
-    )
-    vectorizer.fit([texts[i] for i in train.tolist()])
-    counts = vectorizer.transform(texts)
 
     def model(strength: float) -> Any:
         return LogisticRegression(
             C=strength, solver="liblinear", class_weight="balanced", random_state=0
         )
 
-    fitted, _, _ = _choose(
-        model, NGRAM_STRENGTHS, lambda rows: counts[rows], examples.labels_N, examples.part_N
-    )
-    score = score_of(fitted.decision_function(counts[test]), examples.labels_N[test])
-    return score, len(vectorizer.vocabulary_)
+    fitted, _, _ = _choose(model, NGRAM_STRENGTHS, counts.of, examples.labels_N, examples.part_N)
+    return score_of(fitted.decision_function(counts.of_test), examples.labels_N[test])
+
+
+def fit_columns(
+    values_NF: NDArray[np.floating], labels_N: Bools
+) -> Callable[[Ints], Callable[[Ints], Doubles]]:
+    """What fits a logistic regression on some columns to given rows, for `cross_fitted`."""
+    require_sklearn()
+    from sklearn.linear_model import LogisticRegression
+
+    def fit(rows: Ints) -> Callable[[Ints], Doubles]:
+        center_F, scale_F = values_NF[rows].mean(axis=0), values_NF[rows].std(axis=0)
+        ready_NF = (values_NF - center_F) / np.where(scale_F > 1e-9, scale_F, 1.0)
+        model = LogisticRegression(C=0.1, class_weight="balanced", max_iter=300)
+        model.fit(ready_NF[rows], labels_N[rows])
+        return lambda others: np.asarray(model.decision_function(ready_NF[others]), np.float64)
+
+    return fit
+
+
+def cross_fitted(examples: Examples, fit: Callable[[Ints], Callable[[Ints], Doubles]]) -> Doubles:
+    """Log-odds `(N,)` of each example by a model that was not fitted to it.
+
+    The documents of the training part are dealt into `FOLDS`; each fold is told by a model of the
+    others, and the held-out part by one of the whole training part.
+
+    Args:
+        examples: The labelled examples.
+        fit: Fits a model to the rows that it is given, and returns what tells other rows.
+    """
+    scores_N = np.zeros(len(examples.labels_N))
+    train = np.flatnonzero(examples.train_N)
+    documents = np.unique(examples.document_N[train], return_inverse=True)[1]
+    for fold in range(FOLDS):
+        own = documents % FOLDS == fold
+        kinds = np.unique(examples.labels_N[train[~own]])
+        if own.any() and len(kinds) == 2:  # Of one kind alone nothing can be learned.
+            scores_N[train[own]] = fit(train[~own])(train[own])
+    test = np.flatnonzero(examples.held_out_N)
+    scores_N[test] = fit(train)(test)
+    return scores_N
 
 
 def _choose(

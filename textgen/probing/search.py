@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import numpy as np
 from textgen.checkpoint import SavedModel
 from textgen.corpus.vocabulary import Ids
 from textgen.errors import InspectionError, named
+from textgen.inspection.neuron_stats import parse_neuron
 from textgen.inspection.subject import LongText
 from textgen.inspection.trace import STATES, chosen_quantity
+from textgen.model.edit import split_neuron
 from textgen.model.engine import open_reader
 from textgen.probing import controls
 from textgen.probing.activations import read_features
@@ -30,12 +32,19 @@ from textgen.probing.examples import (
     regex_property,
     text_examples,
 )
-from textgen.probing.find_report import Control, FindReport, all_neurons, describe_protocol
+from textgen.probing.find_report import (
+    Control,
+    FindReport,
+    all_neurons,
+    asked_neuron,
+    describe_protocol,
+)
 from textgen.probing.labels import LabelledTexts, read_labels, read_two_files
-from textgen.probing.probe import fit_probe, require_sklearn
+from textgen.probing.probe import NgramCounts, fit_probe, require_sklearn
 from textgen.probing.unit_selection import Selector
 from textgen.progress import task as progress_task
 from textgen.runtime import choose_threads
+from textgen.steering.target import Target
 from textgen.view_options import FindOptions, PropertyOptions
 
 
@@ -60,6 +69,8 @@ def find(
     saved: SavedModel,
     task: LabelledTexts | PositionTask,
     options: FindOptions | None = None,
+    *,
+    targets: Callable[[str], Target] | None = None,
 ) -> FindReport:
     """Find the neurons that carry a property, with a probe and controls.
 
@@ -70,16 +81,19 @@ def find(
         saved: The model.
         task: Labelled texts, or a property of places in a corpus.
         options: The settings; None: the defaults.
+        targets: What can be steered under a name (`Model.target`), for `options.neuron`.
     Returns:
         The neurons found, the probe and the controls.
     Raises:
         BackendError: scikit-learn is missing.
-        InspectionError: The model has no such quantity, or its values cannot be clamped.
+        InspectionError: The model has no such quantity or neuron, or its values cannot be clamped.
+        ConfigError: Nothing is saved under the name of `options.neuron`.
         CorpusError: There are too few examples.
     """
     require_sklearn()
     options = options or FindOptions()
-    quantity = _quantity(saved, options.quantity)
+    asked = _asked(saved, options, targets)
+    quantity = _quantity(saved, asked.quantity or options.quantity)
     rng = np.random.default_rng(options.rng)
     threads = choose_threads(options.threads).value
     with progress_task("choosing examples"):
@@ -117,14 +131,36 @@ def find(
         quantity=quantity,
         network=network,
         vocabulary=saved.vocabulary,
+        alpha=options.alpha,
         rng=rng,
     )
+    if asked.column is not None:
+        given = replace(
+            given,
+            neuron=replace(units[asked.column], saved_as=asked.saved_as),
+            column=asked.column,
+            threshold=float(table.threshold_U[asked.column]),
+        )
+    elif asked.target is not None:
+        own = read_features(network, examples, quantity, target=asked.target)
+        alone = Selector(own.seen_NU, examples, options.alpha).find(examples.labels_N)
+        cut = float(alone.threshold_U[0])
+        given = replace(
+            given,
+            neuron=asked_neuron(alone, own, asked.target, cut),
+            column=None,
+            threshold=cut,
+            target=(asked.target, own),
+        )
+    counts = NgramCounts(examples)
     measures: dict[str, Callable[[], Control]] = {
         "permuted labels": lambda: controls.permuted(given),
         "a probe on random neurons": lambda: controls.random_100_probe(given),
         "the best of random neurons": lambda: controls.random_100_best(given),
         "an untrained network": lambda: controls.untrained(given, options.rng + 1, threads),
-        "n-grams": lambda: controls.ngram(given),
+        "n-grams": lambda: controls.ngram(given, counts),
+        "the most telling n-grams": lambda: controls.telling_ngrams(given, counts),
+        "the length": lambda: controls.length(given),
         "chance positions": lambda: controls.chance_positions(given),
         "ablation": lambda: controls.ablation(given),
     }
@@ -140,7 +176,54 @@ def find(
         data=_data(task, examples, features.tokens, selector, quantity, options),
         alpha=options.alpha,
         direction=direction,
+        asked=None if options.neuron is None else given.neuron,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AskedAbout:
+    """What is asked about by name: a neuron, by its column, or something else that can be steered.
+
+    Args:
+        quantity: The quantity that it is of; None: that of the search.
+        column: The column of a neuron.
+        target: What is no single neuron.
+        saved_as: The name that it was asked for by, where that is not its place.
+    """
+
+    quantity: str | None = None
+    column: int | None = None
+    target: Target | None = None
+    saved_as: str = ""
+
+
+def _asked(
+    saved: SavedModel, options: FindOptions, targets: Callable[[str], Target] | None
+) -> _AskedAbout:
+    """What `options.neuron` names; a bare neuron needs no scale, so that nothing is measured."""
+    name, config = options.neuron, saved.config
+    if name is None:
+        return _AskedAbout()
+    bare = split_neuron(name)
+    if bare is not None or targets is None:
+        layer, unit = parse_neuron(
+            name,
+            num_layers=config.num_layers,
+            hidden_size=config.hidden_size,
+            quantity=options.quantity,
+        )
+        quantity = None if bare is None else bare[2]
+        return _AskedAbout(quantity=quantity, column=layer * config.hidden_size + unit)
+    target = targets(name)
+    if options.quantity not in (None, target.quantity):
+        raise InspectionError(
+            f"'{name}' is of the {target.quantity} state; leave "
+            f"{named('quantity', options.quantity)} out"
+        )
+    if target.unit is None:
+        return _AskedAbout(quantity=target.quantity, target=target, saved_as=name)
+    column = target.layer * config.hidden_size + target.unit
+    return _AskedAbout(quantity=target.quantity, column=column, saved_as=name)
 
 
 def make_examples(
@@ -201,7 +284,8 @@ def _data(
     """What the report says about the question, the examples and their split."""
     share = float(examples.labels_N[examples.held_out_N].mean())
     independent = examples.counts(examples.independent_N)
-    notes = list(examples.notes)
+    read = task if isinstance(task, LabelledTexts) else None
+    notes = [*(() if read is None else read.notes), *examples.notes]
     if not selector.can_find(examples.labels_N):
         train, test = independent["train"], independent["held_out"]
         notes.append(
@@ -211,8 +295,9 @@ def _data(
             "changes more often"
         )
     return {
-        "task": "texts" if isinstance(task, LabelledTexts) else "positions",
+        "task": "positions" if read is None else "texts",
         "source": task.source,
+        "encodings": [] if read is None else list(read.encodings),
         "positive": examples.positive,
         "negative": examples.negative,
         "protocol": examples.protocol,

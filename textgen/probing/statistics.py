@@ -43,7 +43,6 @@ class Ranks:
     def __init__(self, values_NU: NDArray[np.floating]) -> None:
         count, units = values_NU.shape
         self.ranks_NU = np.empty((count, units), np.float32)
-        self._ties_U = np.zeros(units)
         places = np.arange(count)[:, None]
         for start in range(0, units, _COLUMNS):
             part = values_NU[:, start : start + _COLUMNS]
@@ -58,8 +57,6 @@ class Ranks:
             # Equal values share the mean of their ranks.
             shared = ((first + last) / 2.0 + 1.0).astype(np.float32)
             np.put_along_axis(self.ranks_NU[:, start : start + _COLUMNS], order, shared, axis=0)
-            size = (last - first + 1).astype(np.float64)
-            self._ties_U[start : start + _COLUMNS] = (size**2 - 1.0).sum(axis=0)
 
     def auc(self, labels_N: Bools) -> Doubles:
         """Chance that a positive example has the higher value, `(U,)`; ties count half."""
@@ -69,20 +66,29 @@ class Ranks:
         result: Doubles = (ranks_U - positives * (positives + 1) / 2.0) / max(pairs, 1)
         return result
 
-    def p_values(self, labels_N: Bools) -> Doubles:
+    def p_values(self, labels_N: Bools, counted_N: Bools | None = None) -> Doubles:
         """Two-sided p-values of the AUC being 0.5, `(U,)`.
 
-        The Mann-Whitney test by its normal approximation, corrected for ties. For very small
-        p-values, which matter after a correction for many tests, the approximation is conservative.
-        Source: Mann and Whitney 1947; Lehmann 1975, Nonparametrics, section 1.4.
+        The Mann-Whitney test by its normal approximation. The variance of the sum of the ranks is
+        that over all orders of the labels, so ties are in it. For very small p-values, which matter
+        after a correction for many tests, the approximation is conservative.
+        Source: Mann and Whitney 1947; Lehmann 1975, Nonparametrics, section 1.4 and appendix 2.
+
+        Args:
+            labels_N: Which examples are positive.
+            counted_N: The examples that count; None: all. Their ranks are those among all.
         """
+        ranks_NU = self.ranks_NU if counted_N is None else self.ranks_NU[counted_N]
+        labels_N = labels_N if counted_N is None else labels_N[counted_N]
         count = len(labels_N)
         positives = int(labels_N.sum())
         pairs = positives * (count - positives)
         if not pairs:
-            return np.ones(self.ranks_NU.shape[1])
-        variance_U = pairs / 12.0 * (count + 1.0 - self._ties_U / (count * (count - 1.0)))
-        distance_U = np.abs(self.auc(labels_N) - 0.5) * pairs
+            return np.ones(ranks_NU.shape[1])
+        moved_NU = ranks_NU - ranks_NU.mean(axis=0, dtype=np.float64)
+        squares_U = np.einsum("nu,nu->u", moved_NU, moved_NU)
+        variance_U = pairs / (count * (count - 1.0)) * squares_U
+        distance_U = np.abs(labels_N.astype(np.float64) @ moved_NU)
         # A constant column has no variance and says nothing.
         z_U = np.where(variance_U > 1e-9, distance_U / np.sqrt(np.maximum(variance_U, 1e-9)), 0.0)
         return np.array([math.erfc(z / math.sqrt(2.0)) for z in z_U.tolist()])

@@ -69,21 +69,13 @@ class Selector:
 
     def __init__(self, values_NU: Floats, examples: Examples, alpha: float = ALPHA) -> None:
         train, test = np.flatnonzero(examples.train_N), np.flatnonzero(examples.held_out_N)
-        independent = examples.independent_N
         self.train, self.test = train, test
         self._train_values = values_NU[train]
         self._test_values = values_NU[test]
         self._train_ranks = Ranks(self._train_values)
         self._test_ranks = Ranks(self._test_values)
         # Tests count only examples that are independent of each other.
-        self._train_first, self._test_first = train[independent[train]], test[independent[test]]
-        self._train_test, self._test_test = (
-            ranks if len(first) == len(ranks.ranks_NU) else Ranks(values_NU[first])
-            for ranks, first in (
-                (self._train_ranks, self._train_first),
-                (self._test_ranks, self._test_first),
-            )
-        )
+        self._counted_N = examples.independent_N
         self._alpha = alpha
         self.units = values_NU.shape[1]
 
@@ -98,7 +90,7 @@ class Selector:
         said_NU = (self._test_values * sign_U) > (threshold_U * sign_U)
         accuracy_U = (said_NU[test_labels].mean(axis=0) + 1.0) / 2.0
         accuracy_U -= said_NU[~test_labels].mean(axis=0) / 2.0
-        p_value_U, corrected_U, found_U = self._tested(labels_N, auc_U)
+        p_value_U, corrected_U, found_U = self._tested(labels_N, auc_U, self._counted_N)
         return UnitTable(
             train_auc_U=train_auc_U,
             sign_U=sign_U,
@@ -119,15 +111,23 @@ class Selector:
         return all(
             Ranks(labels[:, None].astype(np.float32)).p_values(labels)[0] * self.units
             <= self._alpha
-            for labels in (labels_N[self._train_first], labels_N[self._test_first])
+            for part in (self.train, self.test)
+            for labels in (labels_N[part][self._counted_N[part]],)
         )
 
-    def finds_any(self, labels_N: Bools) -> bool:
-        """Whether any neuron would be reported for a labelling."""
+    def finds_any(self, labels_N: Bools, counted_N: Bools | None = None) -> bool:
+        """Whether any neuron would be reported for a labelling.
+
+        Args:
+            labels_N: The labels, true or permuted.
+            counted_N: The examples that are independent of each other with these labels; None:
+                those that are with the true ones.
+        """
         train_U = self._train_ranks.auc(labels_N[self.train])
         test_U = self._test_ranks.auc(labels_N[self.test])
         auc_U = np.where(train_U >= 0.5, test_U, 1.0 - test_U)
-        return bool(self._tested(labels_N, auc_U)[2].any())
+        counted_N = self._counted_N if counted_N is None else counted_N
+        return bool(self._tested(labels_N, auc_U, counted_N)[2].any())
 
     def best_of(self, labels_N: Bools, units: Ints | None = None) -> tuple[int, Score]:
         """The unit that is best on the training part, and its figures on the held-out part.
@@ -155,11 +155,14 @@ class Selector:
             cut * float(sign[0]),
         )
 
-    def _tested(self, labels_N: Bools, auc_U: Doubles) -> tuple[Doubles, Doubles, Bools]:
+    def _tested(
+        self, labels_N: Bools, auc_U: Doubles, counted_N: Bools
+    ) -> tuple[Doubles, Doubles, Bools]:
         """The p-values on the held-out part, the same corrected, and which neurons are found."""
-        train_p_U = self._train_test.p_values(labels_N[self._train_first])
+        train, test = self.train, self.test
+        train_p_U = self._train_ranks.p_values(labels_N[train], counted_N[train])
         candidates = np.flatnonzero(holm(train_p_U, self.units) <= self._alpha)
-        p_value_U = self._test_test.p_values(labels_N[self._test_first])
+        p_value_U = self._test_ranks.p_values(labels_N[test], counted_N[test])
         corrected_U = np.ones(self.units)
         corrected_U[candidates] = holm(p_value_U[candidates], self.units)
         found_U = (corrected_U <= self._alpha) & (auc_U > 0.5)

@@ -136,11 +136,15 @@ class Target(Shown):
 
     def value(self, state: Mapping[str, Floats], row: int = 0) -> float:
         """The coordinate in a state of its layer, each array `(B, H)`."""
-        x_H = state[self.state][row]
+        return float(self.values({self.state: state[self.state][row]}))
+
+    def values(self, states: Mapping[str, Floats]) -> Floats:
+        """The coordinate in states of its layer: arrays `(..., H)` become one `(...)`."""
         if self.unit is not None:
-            return float(x_H[self.unit])
+            return states[self.state][..., self.unit]
         assert self.read is not None
-        return float(x_H @ self.read)
+        result: Floats = states[self.state] @ self.read
+        return result
 
     def check(self, config: ModelConfig) -> None:
         """Check that a model has it.

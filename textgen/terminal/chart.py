@@ -83,6 +83,7 @@ class Chart:
         x_label: What is shown across.
         y_label: What is shown upwards.
         levels: Horizontal lines `(name, y)`, to compare with.
+        bands: Horizontal bands `(name, low, high)`, to compare with; in the terminal their edges.
         ticks: Names of places on the x axis, `(x, name)`. Without any, every x has its number where
             all points are marked, and round numbers stand there elsewhere.
         log_x: Whether equal steps across are equal factors; every x is then above zero.
@@ -99,6 +100,7 @@ class Chart:
     x_label: str
     y_label: str
     levels: tuple[tuple[str, float], ...] = ()
+    bands: tuple[tuple[str, float, float], ...] = ()
     ticks: tuple[tuple[float, str], ...] = ()
     log_x: bool = False
     log_y: bool = False
@@ -117,6 +119,7 @@ class Chart:
         ys = [y for series in self.series for _, y in series.points]
         ys += [y for series in self.series for _, low, high in series.bars for y in (low, high)]
         ys += [y for _, y in self.levels]
+        ys += [y for _, low, high in self.bands for y in (low, high)]
         return self.x_limits or _range(xs), self.y_limits or _range(ys)
 
     def _log_limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -256,6 +259,9 @@ class TerminalChart:
         for name, y in chart.levels:
             words = f"{visible(name, encoding=options.encoding)} {y:.3g}".strip()
             entries.append(Text(f"{'-' if ascii_only else '╌'} {words}"))
+        for name, low, high in chart.bands:
+            words = f"{visible(name, encoding=options.encoding)} {low:.3g} to {high:.3g}"
+            entries.append(Text(f"{'-' if ascii_only else '╌'} {words}"))
         line = entries[0]
         for entry in entries[1:]:
             if line.cell_len + 2 + entry.cell_len > options.max_width:
@@ -320,7 +326,8 @@ def _plot(chart: Chart, width: int, height: int, ascii_only: bool) -> list[Text]
         figure.ruler("x").ticks([x for x, _ in ticks], [name for _, name in ticks])
         ticks = chart.y_ticks(max(2, height // 3))
         figure.ruler("y", "left").ticks([y for y, _ in ticks], [name for _, name in ticks])
-        for _, y in chart.levels:
+        edges = [y for _, low, high in chart.bands for y in (low, high)]
+        for y in (*(y for _, y in chart.levels), *edges):
             level = chart.y_place(y)
             draw(((left, level), (right, level)), dash, (128, 128, 128), True)
         for number, series in enumerate(chart.series):
@@ -465,6 +472,15 @@ def _draw(axes: Any, chart: Chart) -> None:
     for name, y in chart.levels:
         label = plain(f"{name} {y:.3g}") if name else "_"
         axes.axhline(chart.y_place(y), color="0.45", lw=1.2, ls=(0, (2, 2)), label=label)
+    for number, (name, low, high) in enumerate(chart.bands):
+        # From the end of the colours, where the series have begun at the other.
+        axes.axhspan(
+            *(chart.y_place(low), chart.y_place(high)),
+            color=_unit(_color(-1 - number)),
+            alpha=0.25,
+            lw=0,
+            label=plain(name),
+        )
     for number, series in enumerate(chart.series):
         _draw_series(axes, chart, number)
         for x, low, high in series.bars:
@@ -477,7 +493,7 @@ def _draw(axes: Any, chart: Chart) -> None:
             textcoords="offset points",
             ha="right" if chart.x_place(x) > (left + right) / 2 else "left",
         )
-    if any(series.name for series in chart.series) or chart.levels:
+    if any(series.name for series in chart.series) or chart.levels or chart.bands:
         axes.legend(frameon=False)
 
 

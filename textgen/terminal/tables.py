@@ -55,6 +55,32 @@ def draw_table(table: Table, words: Callable[[str], str] = str) -> RenderableTyp
     return Group(*title, drawn, *(_text(words(note)) for note in table.notes))
 
 
+def stacked_table(table: Table, width: int) -> RenderableType:
+    """The rows of a table one below the other, for a terminal below `NARROW` columns.
+
+    What stands in the first column is a line. The rest goes on below it with its headings, and no
+    figure stands on another line than its name.
+
+    Args:
+        table: The table.
+        width: The columns of the terminal.
+    """
+    heading, *headings = table.headings()
+    lines: list[RenderableType] = [_text(heading)]
+    for first, *rest in table.shown():
+        lines.append(_text(first))
+        said = ""
+        for name, value in zip(headings, rest, strict=True):
+            piece = f"{name} {value}".strip() if value else ""
+            if said and piece and len(said) + len(piece) + 4 > width:
+                lines.append(Padding(_text(f"{said},"), (0, 0, 0, 2)))
+                said = piece
+            elif piece:
+                said = f"{said}, {piece}" if said else piece
+        lines.append(Padding(_text(said), (0, 0, 0, 2)))
+    return Group(*lines)
+
+
 def key_values(title: str, rows: Sequence[Row], *, note: str = "") -> Panel:
     """A panel of labels and values.
 

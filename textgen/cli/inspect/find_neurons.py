@@ -51,7 +51,7 @@ def find_command(
         FindOptions,
         Only(
             *("protocol", "quantity", "held_out", "texts_limit", "chars", "positions"),
-            *("direction", "rng", "threads"),
+            *("direction", "neuron", "rng", "threads"),
         ),
     ],
     keep: KeepOptions,
@@ -64,8 +64,8 @@ def find_command(
 
     Neurons are chosen on one part of the examples and measured on the rest. A neuron is shown if
     it is significant after a correction for the number of all neurons. The controls are made for
-    the neuron that is best on the first part. This command needs scikit-learn: pip install
-    scikit-learn.
+    the neuron that is best on the first part, or for the one that --neuron names. This command
+    needs scikit-learn: pip install scikit-learn.
 
     textgen inspect find --labels reviews.tsv --save sentiment
 
@@ -74,9 +74,12 @@ def find_command(
     textgen inspect find corpus.txt --feature vowel
 
     textgen inspect find corpus.txt --regex "the "
+
+    textgen inspect find --labels other_reviews.tsv --neuron sentiment
     """
     from textgen.errors import ConfigError, StorageError
     from textgen.files import make_folder
+    from textgen.model.edit import split_neuron
     from textgen.probing import find, open_task
     from textgen.probing.probe import require_sklearn
     from textgen.steering.target import check_name, targets_folder
@@ -87,6 +90,13 @@ def find_command(
         check_name(keep.save)
     elif options.direction is not None:
         raise ConfigError("--direction says what to keep; give it a name: --save sentiment")
+    if keep.save is not None and options.neuron is not None:
+        if options.direction is not None:
+            raise ConfigError("--neuron and --direction name two things to save; give one of them")
+        if split_neuron(options.neuron) is None:
+            raise ConfigError(
+                f"--save keeps a neuron under a name, and '{options.neuron}' has one; leave it out"
+            )
     if paths and asked.by_text:
         raise ConfigError(
             f"{paths[0]} would not be read: a PATH is for --regex and --feature; labelled texts "
@@ -102,7 +112,7 @@ def find_command(
         return read_for(loaded, paths, ReadOptions(chars=chars, **vars(files)), quiet=output.quiet)
 
     task = open_task(asked, read, encoding=files.encoding, encoding_errors=files.encoding_errors)
-    report = find(loaded.saved, task, options)
+    report = find(loaded.saved, task, options, targets=loaded.target)
     head: dict[str, object] = {"checkpoint": str(loaded.path)}
     failure: StorageError | None = None
     if keep.save is not None:
@@ -113,7 +123,7 @@ def find_command(
             head["saved"], failure = None, error
     out = deliver(report, head, output)
     if out is not None:
-        out.print(drawn(report, str(loaded.path), keep.top))
+        out.print(drawn(report, str(loaded.path), keep.top, out.width))
     if failure is not None:
         raise failure
 
@@ -141,7 +151,7 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
             which += f", whose accuracy on the held-out part is {share:.2f}"
         elif kept is not None:
             which = f"neuron {kept.name}"
-            if not kept.chosen:
+            if not kept.chosen and report.asked is None:
                 which += f"; {report.chosen.name}, best on training, was not confirmed"
         model_name = quote(str(model.path))
         print(
@@ -158,13 +168,13 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
     return str(path)
 
 
-def drawn(report: FindReport, model: str, top: int) -> RenderableType:
+def drawn(report: FindReport, model: str, top: int, width: int) -> RenderableType:
     """What was asked, what came out, and the controls, in this order."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text
 
-    from textgen.terminal.tables import draw_table
+    from textgen.terminal.tables import NARROW, draw_table, stacked_table
 
     def text(line: str) -> Text:
         return Text(visible(in_flags(line), keep_newlines=True))
@@ -180,11 +190,11 @@ def drawn(report: FindReport, model: str, top: int) -> RenderableType:
     return Group(
         *map(text, (f"{model}: {question}", *more)),
         Text(),
-        draw_table(report.best(top)),
+        draw_table(report.best(top)) if width > NARROW else stacked_table(report.best(top), width),
         *([text(f"and {left_out:,} more; --json has all")] if left_out > 0 else []),
         Text(),
         text(report.verdict),
         Text(),
-        text(f"controls (accuracy) of the claim that neuron {report.chosen.name} carries it:"),
+        text(f"controls (accuracy) of the claim that {report.subject.called} carries it:"),
         *controls,
     )
