@@ -56,7 +56,7 @@ PERMUTATIONS, PROBE_PERMUTATIONS = 20, 5
 #: reads so.
 CLAMPED_TOKENS, ABLATED_TOKENS = 200_000, 1_000_000
 #: Units of an untrained network. A wide model is compared with several of these that have as many
-#: units together: a tenth of the work for the same figures (docs/log.md).
+#: units together: far less work, and the same figures as far as was tried (docs/log.md).
 UNTRAINED_UNITS = 128
 #: N-grams that a sentence names.
 NAMED_NGRAMS = 5

@@ -478,7 +478,7 @@ def _draw(axes: Any, chart: Chart) -> None:
             *(chart.y_place(low), chart.y_place(high)),
             color=_unit(_color(-1 - number)),
             alpha=0.25,
-            lw=0,
+            lw=1.0,  # A band without height is a line.
             label=plain(name),
         )
     for number, series in enumerate(chart.series):
