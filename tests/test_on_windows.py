@@ -81,6 +81,7 @@ def ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             process.kill()
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported(tmp_path: Path) -> None:
     code, out, err = run("--import-all", cwd=tmp_path)
     assert code == 0, err

@@ -30,6 +30,7 @@ def test_a_text_is_there_at_once(empty_folder: Path, seed: str, name: str) -> No
     assert list(empty_folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_who_speaks_is_said_by_every_command(empty_folder: Path) -> None:
     Path("own.txt").write_text(russian_text(400), "utf-8")
     for words in (

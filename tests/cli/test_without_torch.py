@@ -89,6 +89,7 @@ def test_training_for_a_time(folder: Path) -> None:
     assert json.loads(printed.splitlines()[-1])["reason"] == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_all_that_is_done_with_a_model(folder: Path, cell: str) -> None:
     (folder / "new.txt").write_text("Zebra § " + russian_text(2000, seed=1), encoding="utf-8")

@@ -98,7 +98,17 @@ def evaluation(kind: str, text: str) -> Evaluation:
 
 @pytest.mark.parametrize(
     ("kind", "text"),
-    [("lstm", PAGE[:700]), ("lstm", STRANGE), ("lstm", OTHERWISE), ("documents", PAGE[:600])],
+    [
+        ("lstm", STRANGE),
+        *(
+            pytest.param(kind, text, marks=pytest.mark.slow)
+            for kind, text in [
+                ("lstm", PAGE[:700]),
+                ("lstm", OTHERWISE),
+                ("documents", PAGE[:600]),
+            ]
+        ),
+    ],
 )
 def test_each_token_costs_what_eval_says_and_the_file_is_as_large(kind: str, text: str) -> None:
     model, data = learner(kind), text.encode()

@@ -177,6 +177,7 @@ def test_characters_that_are_read_as_others(monkeypatch: pytest.MonkeyPatch) -> 
         assert advice in message
 
 
+@pytest.mark.slow
 def test_changed_data_of_another_typography() -> None:
     """With a checksum that is right: the same bytes, or a refusal, and nothing else."""
     refusals = 0

@@ -407,6 +407,7 @@ def test_all_bad_files_are_named_at_once(tmp_path: Path, level: str) -> None:
         Corpus.open([folder], options)
 
 
+@pytest.mark.slow
 def test_what_is_wrong_far_inside_a_file_is_found_with_the_others(tmp_path: Path) -> None:
     long = b"a good line\n" * 90_000  # More than what the encoding is judged by.
     folder = folder_of(tmp_path, a=GOOD["a"], long=long + b"\0", z=b"%PDF-1.4", y=GOOD["z"])

@@ -100,6 +100,7 @@ def test_the_script_writes_at_every_level(tmp_path: Path) -> None:
     assert texts[-2:] == texts[:2]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("uncompared")
 def test_the_likeliest_text_is_ours(tmp_path: Path) -> None:
     """At a temperature near 0 the script writes what the model writes."""

@@ -93,6 +93,7 @@ def test_a_survey_counts_the_same(cell: str) -> None:
         assert abs(ours.right - theirs.right).max() < bound
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_text() -> None:
     network = network_of("lstm")
     names = gate_quantities(network.cell)

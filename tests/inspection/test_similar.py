@@ -216,6 +216,7 @@ def test_bytes_of_one_character_are_no_places() -> None:
     assert found.matches[0].before == text and found.matches[0].same == 8
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_corpus() -> None:
     network, _ = make()
     text = CHARS.encode("жаба")

@@ -219,6 +219,7 @@ def test_ambiguous_quantity_is_an_error(make_network: Any) -> None:
         found.values(0, 6, "cell")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_text(make_network: Any) -> None:
     network = make_network(hidden_size=32, num_layers=1)
 

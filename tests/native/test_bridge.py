@@ -97,6 +97,7 @@ def test_a_bridge_that_cannot_be_built_says_why(
     assert said in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("-U__linux__",)], ids=["a futex", "a lock and a bed"])
 def test_the_system_keeps_what_is_asked_of_it(flags: tuple[str, ...], tmp_path: Path) -> None:
     """The second as on macOS; `make test-windows` runs the same on Windows."""

@@ -86,6 +86,7 @@ def test_where_nothing_is_built(small_tree: Path) -> None:
     assert refusal(small_tree) == "the native engine is not built here"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("name", ["kernels.c", "new.h"])
 def test_a_library_of_other_sources_is_not_loaded(small_tree: Path, name: str) -> None:

@@ -85,6 +85,7 @@ def test_windows_is_built_for_by_ziglang(monkeypatch: pytest.MonkeyPatch) -> Non
         find_compiler()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
 def test_a_wheel_of_another_platform(
     environment: Environment, small_tree: Path, tmp_path: Path, checks: ModuleType

@@ -345,6 +345,7 @@ def test_a_text_of_one_line_of_one_character_works(browser: Chrome, tmp_path: Pa
     assert shown.complaints() == []
 
 
+@pytest.mark.slow
 def test_without_scripts_the_text_can_be_read(path: Path, tmp_path: Path) -> None:
     with chromium(tmp_path / "profile", scripts=False) as driver:
         driver.get(path.as_uri())

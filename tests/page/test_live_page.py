@@ -733,6 +733,7 @@ def test_hostile_texts_stay_texts(browser: Chrome, tmp_path: Path) -> None:
     assert live.complaints() == []
 
 
+@pytest.mark.slow
 def test_without_scripts_the_page_says_so(alone: Path, tmp_path: Path) -> None:
     with chromium(tmp_path / "profile", scripts=False) as driver:
         driver.get(alone.as_uri())

@@ -194,6 +194,7 @@ def test_a_server_that_refuses_is_heard(
         assert all("413" in each for each in page.complaints())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["byte", "history"])
 def test_other_models(
     browser: Chrome, served: Served, models: dict[str, textgen.Model], tmp_path: Path, name: str

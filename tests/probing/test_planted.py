@@ -46,6 +46,7 @@ PLANTED: dict[str, tuple[str, Callable[..., str], Property]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_neuron_that_carries_it_is_found(name: str, request: pytest.FixtureRequest) -> None:
     """On text that no model was trained on."""

@@ -85,7 +85,10 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize("level", ALL)
+@pytest.mark.parametrize(
+    "level",
+    ["char", *(pytest.param(name, marks=pytest.mark.slow) for name in ALL if name != "char")],
+)
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_every_text_keeps_to_its_form(form, level):
     if level == "byte" and {"syllables", "rhyme"} & set(form):

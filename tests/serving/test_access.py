@@ -124,6 +124,7 @@ def test_limits(models: dict[str, textgen.Model]) -> None:
         assert served.complete(max_tokens=5).status == 200
 
 
+@pytest.mark.slow
 def test_a_crowd_of_one_client_keeps_nobody_waiting(models: dict[str, textgen.Model]) -> None:
     limits: dict[str, Any] = {"max_tokens": 2**24, "max_seconds": 20.0}
     with serving([models["lstm"]], **limits) as served:

@@ -74,6 +74,7 @@ def test_a_body_that_does_not_come(
             assert b" 408 " in made.recv(4096)
 
 
+@pytest.mark.slow
 def test_nobody_writes_for_a_client_that_reads_nothing(
     models: dict[str, textgen.Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:

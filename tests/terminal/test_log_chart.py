@@ -115,6 +115,7 @@ def test_drawing_twice_is_the_same() -> None:
     assert render(CHART) == before
 
 
+@pytest.mark.slow
 def test_pictures(tmp_path: Path) -> None:
     charts = [CHART, chart(falling("x", 0.7)), CHART]
     first = charts_picture(charts, "png")

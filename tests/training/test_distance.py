@@ -152,7 +152,10 @@ def run(text: Path, out: Path, **settings: object) -> list[Event]:
     return seen
 
 
-@pytest.mark.parametrize("path", ["", "torch", "reference"])
+@pytest.mark.parametrize(
+    "path",
+    ["", *(pytest.param(path, marks=pytest.mark.slow) for path in ("torch", "reference"))],
+)
 @pytest.mark.parametrize(
     "settings",
     [

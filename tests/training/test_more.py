@@ -296,6 +296,7 @@ def test_pairs_and_fine_tuned_runs(text: Path, tmp_path: Path) -> None:
     assert isinstance(ended, Ended) and ended.step == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [False, True])
 def test_the_printed_commands_repeat_it(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: bool
