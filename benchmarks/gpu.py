@@ -394,7 +394,8 @@ def texts(trial: Trial, device: str, paths: list[Path]) -> None:
             found["bits per character"] = run.bits_per_char
             found["chars/s"] = round(run.ended.chars_per_second)
             found["evaluated"] = run.load().evaluate(str(path), device=device).bits_per_char
-            trial.check(found["bits per character"] < 4.5, f"{path.name}: nothing was learned")
+            if device == "cuda":  # In seconds on a CPU nothing is learned.
+                trial.check(found["bits per character"] < 4.0, f"{path.name}: nothing was learned")
 
 
 def main() -> None:

@@ -35,11 +35,9 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def losses(out: Path) -> list[float]:
-    """What a run has reported of its training and its validation."""
+    """The evaluations of a run. Its reports fall on steps that depend on its speed."""
     reports = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
-    return [
-        report[key] for report in reports for key in ("train_bits_per_char", "val_bits_per_char")
-    ]
+    return [report["val_bits_per_char"] for report in reports if report["evaluated"]]
 
 
 def alone(text: Path, out: Path, **settings: Any) -> None:
@@ -52,7 +50,7 @@ def alone(text: Path, out: Path, **settings: Any) -> None:
 def finish(processes: int, text: Path, out: Path, *more: object, **settings: object) -> str:
     """A run that comes to its end; what it said on stderr."""
     with launched(processes, text, out, *more, **settings) as run:
-        code, said, err = run.end()
+        code, said, err = run.end(600)
     assert code == 0, err
     assert said == ""
     return err
@@ -136,11 +134,8 @@ def test_a_thousand_steps_are_those_of_one_process(
     length = {"steps": 1000, "eval-every": 100, "save-every": 100}
     finish(processes, text, tmp_path / "several", **length)
     alone(text, tmp_path / "one", **length)
-    ours, theirs = (
-        np.array([v for v in losses(tmp_path / name) if v is not None])
-        for name in ("several", "one")
-    )
-    assert len(ours) >= 20
+    ours, theirs = losses(tmp_path / "several"), losses(tmp_path / "one")
+    assert len(ours) == 10
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
@@ -177,6 +172,14 @@ def test_twenty_kills_of_any_process(text: Path, tmp_path: Path) -> None:
     assert len(resumed) == 20
 
 
+def is_over(process: int) -> bool:
+    """Whether a process has ended, though nobody may have taken notice."""
+    try:
+        return not Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return True
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_stalled_worker_ends_the_run_within_a_minute(text: Path, tmp_path: Path) -> None:
@@ -187,9 +190,7 @@ def test_a_stalled_worker_ends_the_run_within_a_minute(text: Path, tmp_path: Pat
         os.kill(stopped, signal.SIGSTOP)
         begun = time.monotonic()
         first = run.worker(0)
-        wait_until(lambda: not Path(f"/proc/{first}/cmdline").read_bytes(), 60) if Path(
-            f"/proc/{first}"
-        ).exists() else None
+        wait_until(lambda: is_over(first), 60)
         took = time.monotonic() - begun
         os.kill(stopped, signal.SIGCONT)
         code, _, err = run.end()
