@@ -110,6 +110,7 @@ def test_a_broken_row_is_seen() -> None:
     assert row.figures[0] == "loss 1.409927" and row.links[0][1] == "the-loss"
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_rows_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each once, in the order of the rows, in a folder that holds the project's own texts."""
     (tmp_path / "corpora").symlink_to(ROOT / "corpora", target_is_directory=True)

@@ -174,6 +174,7 @@ print(*tests_can_fail.report("own"), sep="\\n")
 """
 
 
+@pytest.mark.slow
 def test_tests_notice_what_they_are_about_and_survivors_are_told(tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text(MODULE)
     (tmp_path / "tests").mkdir()

@@ -305,6 +305,7 @@ def test_code_that_a_file_could_run_is_seen(campaign: ModuleType) -> None:
     assert not no_code.gates(ast.parse("subprocess.run(x, shell=False); json.load(f)"))
 
 
+@pytest.mark.slow
 def test_a_file_that_is_taken_is_seen(
     campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,7 @@ def test_cells() -> None:
     assert again.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_budget_is_wall_time_and_said_to_be() -> None:
     words = ["--params", "5k", "--batch-size", "4", "--seq-len", "16", "--threads", "1"]
     result = compare("text.txt", "--cells", "gru", *words, "--budget", "1s", COLUMNS="200")

@@ -220,6 +220,7 @@ def test_what_training_shows(named: Any, tmp_path: Path) -> None:
     assert len(set(written) - set(Path(named.text).read_text("utf-8").splitlines())) == 10
 
 
+@pytest.mark.slow
 def test_calibration_on_what_the_model_writes(
     named: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

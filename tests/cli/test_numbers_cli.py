@@ -303,6 +303,7 @@ def test_weights_are_rounded_to_what_the_series_can_tell_apart() -> None:
     assert weights_in_words(large, "F(x) = tanh(x w)", [1e9]) == "w = 2e-09, b = 0.5, v = 1"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_before_its_first_step_is_over_nothing_is_waited_for() -> None:
     """There is no model to save, and torch loads much for the step."""

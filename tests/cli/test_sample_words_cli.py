@@ -147,6 +147,7 @@ def test_the_line_that_says_what_computes_says_how_to_get_another_text() -> None
     assert textgen_cli("sample", "-n", "5", "-q").stderr == ""
 
 
+@pytest.mark.slow
 def test_headers_are_for_a_screen(home: Path) -> None:
     words = ("sample", "--count", "2", "-n", "20", "--seed", "дом")
     shown = _in_terminal(command(*words), home)

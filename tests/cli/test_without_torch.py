@@ -71,6 +71,7 @@ def chosen(printed: str) -> dict[str, Any]:
     return {choice["name"]: choice["value"] for choice in start["choices"]}
 
 
+@pytest.mark.slow
 def test_training(folder: Path) -> None:
     printed, described = run(
         folder,

@@ -154,6 +154,7 @@ def test_more_seeds_later(corpus: str) -> None:
     assert trained == {f"{name}, rng 2" for name in ("rnn:relu", "lstm", "gru")}
 
 
+@pytest.mark.slow
 def test_what_is_refused(corpus: str) -> None:
     compare(corpus)
     with pytest.raises(RunFolderError, match="continue the comparison: resume=True"):

@@ -204,6 +204,7 @@ def test_evaluation_takes_a_single_character(tmp_path: Path) -> None:
         write([""], vocabulary, tmp_path / "t")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     block = "съешь ещё этих мягких булок 😀\n" * 4000
 

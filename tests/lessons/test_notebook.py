@@ -85,6 +85,7 @@ def run_cell(code: str, names: dict[str, Any]) -> str:
     return printed.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", RUN)
 def test_the_cells_give_their_outputs(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

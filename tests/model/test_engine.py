@@ -258,6 +258,7 @@ def test_every_reason_names_what_was_taken(monkeypatch: pytest.MonkeyPatch) -> N
             assert f"{path.precision}: " in path.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("isas", "loaded"), [(("generic",), False), ((), True)], ids=["native", "missing"]
 )

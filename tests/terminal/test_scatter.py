@@ -126,6 +126,7 @@ def test_pictures() -> None:
     assert scatter_picture(ragged)
 
 
+@pytest.mark.slow
 def test_saving(tmp_path: Path) -> None:
     save_scatters(tmp_path / "a.SVG", sheet())
     assert (tmp_path / "a.SVG").read_bytes() == scatter_picture(sheet(), "svg")

@@ -45,6 +45,7 @@ def test_symbols_in_the_same_places_get_like_vectors() -> None:
     assert unit[4] @ unit[5] > unit[4] @ unit[3] + 0.1
 
 
+@pytest.mark.slow
 def test_the_same_again_in_another_process() -> None:
     """And, as it must be able to differ, other vectors from another seed."""
     code = (

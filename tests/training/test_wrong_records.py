@@ -179,6 +179,7 @@ def test_a_line_that_is_no_report_is_left_out(resume: Path, line: bytes) -> None
     assert len(read_reports(path.parent)) == 2 == len(path.read_bytes().splitlines())
 
 
+@pytest.mark.slow
 def test_some_of_all_files_that_are_wrong() -> None:
     """A small share of what `support.mutations` tries: none is a defect, none takes long."""
     ends: dict[str, int] = {}
