@@ -17,6 +17,7 @@ from textgen.options import TEXT_ONLY, EvalOptions, SampleOptions, TrainOptions
 from textgen.series.number_options import NumberOptions
 from textgen.settings import settings_of
 from textgen.view_options import (
+    DictionaryOptions,
     FindOptions,
     MemoryOptions,
     NeuronOptions,
@@ -70,6 +71,10 @@ CLASSES: tuple[tuple[str, str, str, Any, tuple[str, ...]], ...] = (
     ("ReadSettings", "TypedDict", "What long text is read.", ReadOptions, ()),
     ("ViewSettings", "TypedDict", "What colours a text.", ViewOptions, ()),
     ("NeuronSettings", "TypedDict", "Which neurons are reported.", NeuronOptions, ()),
+    (
+        *("DictionarySettings", "TypedDict", "How a dictionary of latents is learned."),
+        *(DictionaryOptions, ()),
+    ),
     ("SimilarSettings", "TypedDict", "What is compared.", SimilarOptions, ()),
     ("CleanSettings", "TypedDict", "What is left out of a text.", CleanOptions, ()),
     (

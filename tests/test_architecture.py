@@ -83,6 +83,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
             *("model.recurrence", "model.torch_network"),
             *("training.torch_learner", "training.torch_ranks"),
             *("series.number_network", "series.number_training"),
+            "inspection.dictionary_learning",
         },
         {
             *("model.engine", "runtime", "model.torch_nn"),
@@ -99,7 +100,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     **{name: (set(), {"export.onnx_file"}) for name in ("onnx", "onnxscript")},
     **{name: ({"serving"}, set()) for name in ("starlette", "uvicorn")},
     "platformdirs": ({"corpus.cache"}, {"corpus.cache"}),
-    "sklearn": (set(), {"probing.probe"}),
+    "sklearn": (set(), {"probing.probe", "probing.dictionary_controls"}),
     "gensim": (set(), {"training.vectors"}),
     "pandas": (set(), {"inspection.trace"}),
     "constriction": (set(), {"compression.range_coder"}),

@@ -38,6 +38,7 @@ from textgen.errors import (
 )
 from textgen.files import FolderLock, make_folder
 from textgen.inspection.anatomy import CellAnatomy, dissect, dissect_step
+from textgen.inspection.dictionary import Dictionary, dictionary_path, load_dictionary
 from textgen.inspection.gates import GateReport, gate_quantities, gate_report
 from textgen.inspection.heat_view import HeatView
 from textgen.inspection.memory import memory_curves
@@ -54,6 +55,7 @@ from textgen.inspection.view import view_text
 from textgen.keywords import (
     AdaptSettings,
     CleanSettings,
+    DictionarySettings,
     EvalPairsSettings,
     EvalSettings,
     FindSettings,
@@ -112,6 +114,7 @@ from textgen.steering import (
 from textgen.table import Column, Entry, Table
 from textgen.terminal.humanize import percent, rate
 from textgen.view_options import (
+    DictionaryOptions,
     FindOptions,
     MemoryOptions,
     NeuronOptions,
@@ -126,6 +129,7 @@ from textgen.writing_model import Steer, WritingModel
 if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation
     from textgen.export import Exported, ShownModel
+    from textgen.inspection.dictionary_report import DictionaryReport, NamedCount
     from textgen.inspection.memory_report import MemoryReport
     from textgen.inspection.neuron_report import FeatureScore
     from textgen.inspection.trace import Neuron
@@ -514,6 +518,7 @@ class Model(WritingModel):
         # What `steered` holds while it is entered.
         self._steering: SteeringPlan | None = None
         self._mixtures: dict[int | None, CountMixture] = {}
+        self._dictionary: Dictionary | None = None
 
     @property
     def headline(self) -> str:
@@ -627,13 +632,37 @@ class Model(WritingModel):
         """What can be steered under that name.
 
         Args:
-            name: One that was saved, or a neuron as `LAYER:UNIT`, with `.h` or `.c` after it for
-                the output or the cell state (default: the cell state where there is one).
+            name: One that was saved, a latent as `latent:12`, or a neuron as `LAYER:UNIT`, with
+                `.h` or `.c` after it for the output or the cell state (default: the cell state
+                where there is one).
         Raises:
             ConfigError: The model has no such thing.
             CheckpointError: The file of that name is damaged, or of another model.
         """
-        return find_target(name, self.path, self.config, self.digest, lambda: self.calibration)
+        return find_target(
+            *(name, self.path, self.config, self.digest),
+            calibration=lambda: self.calibration,
+            dictionary=lambda: self.dictionary,
+        )
+
+    @property
+    def saved_names(self) -> list[str]:
+        """The names of the neurons and directions that were saved beside it."""
+        return target_names(self.path)
+
+    @property
+    def dictionary(self) -> Dictionary:
+        """The latents that `features` learned of it, as they lie beside it.
+
+        Raises:
+            ConfigError: None were learned, or from other weights.
+            CheckpointError: The file is damaged.
+        """
+        if self._dictionary is None:
+            found = load_dictionary(self.path, self.digest)
+            found.check(self.config)
+            self._dictionary = found
+        return self._dictionary
 
     def steering(self, *specs: str) -> SteeringPlan:
         """The plan of one or several specifications: `"0:137=+2"`, `"mood=-2@s1,+2@s2.."`.
@@ -1124,6 +1153,53 @@ class Model(WritingModel):
         """
         options = NeuronOptions(**cast(dict[str, Any], settings))
         return report_neurons(self, self._long_text(text), options)
+
+    @checked(DictionaryOptions)
+    def features(
+        self,
+        text: Text | None = None,
+        *,
+        force: bool = False,
+        **settings: Unpack[DictionarySettings],
+    ) -> DictionaryReport:
+        """The latents of the model: a dictionary of its states, and what each latent does on a
+        text.
+
+        It is learned if there is none yet, which takes minutes, and lies beside the model then.
+        After that a latent is named as a neuron is, such as `"latent:12"`.
+
+        Args:
+            text: The text, its tokens, or what `read` gave; None: the training text.
+            force: Learn another dictionary in the place of the one that is there.
+            settings: Any of those below, by name.
+        Raises:
+            ConfigError: `steered` holds something; or there is a dictionary, and another one is
+                asked for.
+            InspectionError: The model has no such layer or state.
+            BackendError: torch is not installed; or scikit-learn is not, and `controls` are asked
+                for.
+            StorageError: The dictionary could not be written.
+        Example:
+            >>> print(model.features("corpus.txt").overview().to_markdown())
+        """
+        from textgen.inspection.latents import check_existing, learn, report
+
+        self._refuse_steering("latents are")
+        options = DictionaryOptions(**cast(dict[str, Any], settings))
+        read = self._long_text(text)
+        learned = force or not dictionary_path(self.path).exists()
+        if learned:
+            found = learn(self, read, options, self.digest)
+            found.save(self.path)
+            self._dictionary = found
+        else:
+            check_existing(self.dictionary, options)
+        controls: tuple[NamedCount, ...] = ()
+        if options.controls:
+            from textgen.probing.dictionary_controls import count_controls
+
+            controls = count_controls(self, read, self.dictionary, options)
+        return report(self, read, self.dictionary, options, learned=learned, controls=controls)
 
     @checked()
     def describe_cell(self, text: str | None = None, neuron: str | None = None) -> CellAnatomy:

@@ -12,9 +12,19 @@ from numpy.typing import NDArray
 ROBUST_SHARE = 0.99
 
 
+#: The quantity whose units are latents of a dictionary instead of neurons.
+LATENT = "latent"
+
+
+def neuron_place(layer: int, unit: int, quantity: str) -> str:
+    """A neuron as it is typed, `0:75`; a latent of a dictionary, `latent:75`."""
+    return f"{LATENT}:{unit}" if quantity == LATENT else f"{layer}:{unit}"
+
+
 def neuron_title(layer: int, unit: int, quantity: str) -> str:
-    """One quantity of one neuron as every view shows it: `neuron 0:75 cell`."""
-    return f"neuron {layer}:{unit} {quantity}"
+    """One quantity of one neuron as every view shows it: `neuron 0:75 cell`, `latent:75`."""
+    place = neuron_place(layer, unit, quantity)
+    return place if quantity == LATENT else f"neuron {place} {quantity}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

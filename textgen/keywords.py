@@ -225,6 +225,22 @@ class NeuronSettings(TypedDict, total=False):
     neurons: Sequence[str | tuple[int, int]]
 
 
+class DictionarySettings(TypedDict, total=False):
+    """How a dictionary of latents is learned: `textgen.view_options.DictionaryOptions`."""
+
+    show: str | None
+    layer: int | None
+    latents: int | None
+    active: int | None
+    states: int | None
+    controls: bool
+    top: int
+    sort: str
+    device: str
+    rng: int
+    threads: int | None
+
+
 class SimilarSettings(TypedDict, total=False):
     """What is compared: `textgen.view_options.SimilarOptions`."""
 

@@ -22,6 +22,9 @@ ALPHA = 0.05
 #: How influence is measured.
 MEASURES = ("gradient", "omission")
 
+#: What a view can show beside the quantities of a cell.
+_OTHERS = "latent shows the latents that inspect features has learned"
+
 _NEURONS = "Sequence[str | tuple[int, int]]"
 _USUAL = "cell, or hidden where the network has no cell state"
 
@@ -35,7 +38,8 @@ def neurons_setting(text: str) -> Any:
     """A field that names neurons, with the help text of its command."""
     return setting(
         (),
-        help=f"{text}: 0:17 is neuron 17 of layer 0. May be repeated.",
+        help=f"{text}: 0:17 is neuron 17 of layer 0, latent:17 a latent of the dictionary; the "
+        "name of what was saved stands for it. May be repeated.",
         metavar="LAYER:UNIT",
         flag="neuron",
         accepts=_NEURONS,
@@ -67,7 +71,7 @@ class ViewOptions:
         "What colours the text. For a neuron: cell, hidden, input-gate, forget-gate, "
         "output-gate, candidate. For the whole network: surprise (how many bits each "
         "character cost) or influence (how much each character changes the prediction after "
-        "the text)."
+        f"the text). {_OTHERS}."
     )
     label: str | None = setting_like(EvalOptions, "label")
     neurons: tuple[str, ...] = neurons_setting("The neuron that colours the text")
@@ -114,7 +118,7 @@ class NeuronOptions:
 
     show: str | None = quantity_setting(
         "What to show of each neuron: cell, hidden, input-gate, forget-gate, output-gate or "
-        "candidate."
+        f"candidate; {_OTHERS}."
     )
     layers: tuple[int, ...] = setting(
         (),
@@ -146,6 +150,70 @@ class NeuronOptions:
                 f"{named('neurons')} names what is shown; leave {named('top')} and "
                 f"{named('sort')} out"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DictionaryOptions:
+    """How a dictionary of latents is learned, and which of them are shown.
+
+    Raises:
+        InspectionError: A value is out of range.
+    """
+
+    show: str | None = setting(
+        None,
+        help="The state that the latents are learned of: hidden (the output, which the rest of the "
+        "network reads) or cell.",
+        metavar="WHAT",
+        by_default="hidden",
+        parse=str.lower,
+    )
+    layer: int | None = setting(
+        None,
+        help="The layer that they are learned of; the first is 0.",
+        metavar="L",
+        by_default="the last layer",
+        at_least=0,
+    )
+    latents: int | None = setting(
+        None,
+        help="The number of latents.",
+        by_default="8 for each neuron, at most 4096",
+        at_least=2,
+        at_most=1_000_000,
+    )
+    active: int | None = setting(
+        None,
+        help="How many latents act at a time, on average.",
+        by_default="one for 16 neurons, 4 to 32",
+        metavar="K",
+        at_least=1,
+    )
+    states: int | None = setting(
+        None,
+        help="Learn from N states; a text that has fewer is read again.",
+        by_default="one for each token, 1 to 10 million",
+        at_least=1,
+    )
+    controls: bool = setting(
+        False,
+        help="Count how many latents follow a feature, and beside them neurons, components (PCA, "
+        "ICA), random directions, and latents of shuffled states and of an untrained network.",
+    )
+    top: int = setting(TOP, help="Show the first N latents; 0 shows all.", at_least=0)
+    sort: str = setting(
+        "feature-score",
+        help="The order of the latents: feature-score, effect (how much they vary), mean, sd, max "
+        "or place.",
+        metavar="ORDER",
+        parse=str.lower,
+    )
+    device: str = setting_like(ComputeOptions, "device")
+    rng: int = setting(0, help="The random seed.", at_least=0)
+    threads: int | None = setting_like(ComputeOptions, "threads")
+
+    def __post_init__(self) -> None:
+        check(self, InspectionError)
 
 
 @dataclass(frozen=True, kw_only=True)

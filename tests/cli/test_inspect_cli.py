@@ -118,7 +118,7 @@ def test_a_long_text_is_read_twice_and_shows_the_same(monkeypatch: pytest.Monkey
     once = as_json("--text", TEXT, "--top", "5")
     # The end mark is read in front.
     assert steps == 1 + len(TEXT)
-    monkeypatch.setattr(module, "WHOLE_TRACE_TOKENS", len(TEXT) - 1)
+    monkeypatch.setattr(module, "WHOLE_TRACE_VALUES", 0)
     assert as_json("--text", TEXT, "--top", "5") == once
     # The pass that chooses is the native engine's, where there is one.
     assert steps == (2 if supported_isas() else 3) * (1 + len(TEXT))

@@ -76,6 +76,7 @@ _KINDS = {
     "model": "a model of text",
     "resume": "the state of a training run",
     "numbers": "a model of a series of numbers",
+    "dictionary": "a dictionary of latents, which belongs to a model",
 }
 
 
@@ -120,7 +121,7 @@ def write_file(
 
     Args:
         path: The file.
-        kind: `model`, `resume` or `numbers`.
+        kind: `model`, `resume`, `numbers` or `dictionary`.
         header: Plain JSON data; keeps its order. Tuples come back as lists. Numbers that are not
             finite are kept, and so is any string, lone surrogates included.
         tensors: Arrays of booleans, integers of 8 to 64 bits or floats of 16 to 64; any shape,
@@ -392,6 +393,10 @@ def _read_body(path: Path, text: str | None, kind: str | None) -> dict[str, Any]
     if kind is not None and found != kind:
         if found == "numbers":
             hint = f"the next numbers are computed with {call('load_numbers', str(path))}"
+        elif found == "dictionary":
+            hint = "name the model that it lies beside"
+        elif kind == "dictionary":
+            hint = f"one is learned with {call('inspect features', 'corpus.txt')}"
         elif kind == "numbers":
             hint = f"one is made with {call('train_numbers', 'numbers.csv')}"
         else:

@@ -203,7 +203,7 @@ class NeuronReport(Shown):
 
         lines = [
             ContextLine(
-                (f"{profile.stats.layer}:{profile.stats.unit}", number(first.value)),
+                (profile.stats.place, number(first.value)),
                 first.before + first.at,
                 first.after,
                 marked=len(first.at),
@@ -227,7 +227,7 @@ class NeuronReport(Shown):
             shares = (None, None) if gate is None else (gate.closed, gate.open)
             rows.append(
                 (
-                    *(f"{stats.layer}:{stats.unit}", stats.mean, stats.sd),
+                    *(stats.place, stats.mean, stats.sd),
                     *(shares if gates else ()),
                     *(
                         ("too short" if self.too_short else "nothing", None)

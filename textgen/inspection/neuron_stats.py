@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import InspectionError, named
-from textgen.heat import neuron_title
+from textgen.heat import neuron_place, neuron_title
 from textgen.inspection.trace import STATES, Neuron, Trace, as_chunks, check_neuron
 from textgen.model.config import ModelConfig
 from textgen.model.edit import neuron_guess, split_neuron
@@ -120,6 +120,11 @@ class NeuronStats:
     def name(self) -> str:
         """The name as in a trace: `layers.0.cell[137]`."""
         return neuron_name(self.layer, self.unit, self.quantity)
+
+    @property
+    def place(self) -> str:
+        """As it is typed: `0:137`, or `latent:12`."""
+        return neuron_place(self.layer, self.unit, self.quantity)
 
     @property
     def title(self) -> str:

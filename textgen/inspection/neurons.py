@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.cells import Cell
-from textgen.cells.equations import RNNCell
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError, named
 from textgen.inspection.association import CHOOSING, SCORING, Association, Scale
@@ -33,20 +32,18 @@ from textgen.inspection.neuron_report import (
     NeuronReport,
     Saturation,
 )
-from textgen.inspection.neuron_stats import Moments, parse_neurons
+from textgen.inspection.neuron_stats import Moments
 from textgen.inspection.passages import Highest, snapshots
-from textgen.inspection.subject import LongText, Subject
+from textgen.inspection.reading import Reading, find_reading, scale_of
+from textgen.inspection.subject import LongText, Subject, Surveyed
 from textgen.inspection.trace import (
     WARMUP,
     Neuron,
     Trace,
-    acting_layers,
     as_chunks,
     check_neuron,
     check_quantity,
-    chosen_quantity,
 )
-from textgen.model.config import ModelConfig
 from textgen.progress import task
 from textgen.view_options import PASSAGES, SORTS, TOP, NeuronOptions
 
@@ -83,6 +80,7 @@ def survey_neurons(
     cell: Cell,
     *,
     quantity: str,
+    scale: Scale | None = None,
     layers: Sequence[int] | None = None,
     detail: Sequence[Neuron] = (),
     passages: int = 3,
@@ -95,6 +93,7 @@ def survey_neurons(
             than `block` is read in parts, each after the last tokens of the part before.
         ids: The tokens, `(N,)`; may be a memory-mapped array.
         quantity: What to look at, such as `cell`.
+        scale: The range of its values; None: that of the quantity of the cell.
         layers: Which layers; None: all.
         detail: Neurons of which the values around their highest and lowest places are kept.
         passages: How many of these places are kept of each neuron.
@@ -102,7 +101,8 @@ def survey_neurons(
         InspectionError: The network has no such quantity, layer or neuron, the text is empty, or
             the states grow without limit.
     """
-    check_quantity(cell, quantity)
+    if scale is None:
+        scale = scale_of(cell, check_quantity(cell, quantity))
     count = len(ids)
     if not count:
         raise InspectionError("the text is empty; give at least one character")
@@ -118,7 +118,7 @@ def survey_neurons(
             first = max(0, start - WARMUP)
             for chunk in as_chunks(survey(ids[first:stop])):
                 if not gathered:
-                    gathered = _layers(chunk, cell, quantity, layers, detail, passages)
+                    gathered = _layers(chunk, scale, quantity, layers, detail, passages)
                 places = chunk.places + first
                 order = np.argsort(places, kind="stable")
                 order = order[places[order] >= start]
@@ -137,7 +137,7 @@ def survey_neurons(
                 looking.advance(len(order))
             for own in gathered.values():
                 own.finish(start)
-        return NeuronSurvey(quantity, cell, ids, vocabulary, stretch, gathered)
+        return NeuronSurvey(quantity, scale, ids, vocabulary, stretch, gathered)
 
 
 class NeuronSurvey:
@@ -146,7 +146,7 @@ class NeuronSurvey:
     def __init__(
         self,
         quantity: str,
-        cell: Cell,
+        scale: Scale,
         ids: NDArray[np.integer[Any]],
         vocabulary: Vocabulary,
         stretch: int,
@@ -158,7 +158,7 @@ class NeuronSurvey:
         self.stretch = stretch
         #: What the rest of the network sees of the quantity.
         self.seen = "tanh(c)" if quantity == "cell" else quantity
-        self._scale = scale_of(cell, quantity)
+        self._scale = scale
         self._gathered = gathered
         #: Of each neuron its column in the figures of its layer, and what it has there.
         self._found = {
@@ -204,6 +204,10 @@ class NeuronSurvey:
             return value
 
         return sorted(self._found, key=lambda neuron: -key(neuron))
+
+    def best(self, neuron: Neuron) -> FeatureScore | None:
+        """The feature that correlates most with a neuron on the half that chooses, if any does."""
+        return self._found[neuron][1].best
 
     def followed(self, neuron: Neuron) -> FeatureScore | None:
         """The feature that a neuron follows, chosen on one half of the text and held on the other.
@@ -259,23 +263,24 @@ class NeuronSurvey:
 
 def _layers(
     chunk: Trace,
-    cell: Cell,
+    scale: Scale,
     quantity: str,
     layers: Sequence[int] | None,
     detail: Sequence[Neuron],
     passages: int,
 ) -> dict[int, LayerFigures]:
     size = max(map(len, chunk.units.values()))
-    for layer in layers or ():
+    for layer in set(layers or ()) - chunk.units.keys():
         check_neuron((layer, 0), len(chunk.units), size)
     wanted = sorted(chunk.units) if layers is None else sorted(set(layers))
     for neuron in detail:
-        check_neuron(neuron, len(chunk.units), size)
+        if neuron[0] not in chunk.units:
+            check_neuron(neuron, len(chunk.units), size)
     return {
         layer: LayerFigures(
             chunk.units[layer],
             quantity,
-            scale_of(cell, quantity),
+            scale,
             sorted({unit for own, unit in detail if own == layer}),
             passages,
         )
@@ -374,33 +379,31 @@ class LayerFigures:
             )
 
 
-def scale_of(cell: Cell, quantity: str) -> Scale:
-    """The range of a quantity: only a state without tanh has none."""
-    if quantity.endswith("-gate"):
-        return Scale(0.0, 1.0)
-    unbounded = isinstance(cell, RNNCell) and cell.nonlinearity != "tanh"
-    return Scale(-1.0, 1.0, squeezed=unbounded)
-
-
-def resolve_neurons(options: NeuronOptions, config: ModelConfig) -> tuple[str, list[Neuron]]:
-    """The quantity that is shown, and the neurons that are named, of a model of this shape.
+def resolve_neurons(options: NeuronOptions, model: Subject) -> tuple[Reading, list[Neuron]]:
+    """What is shown of a model, and the neurons that are named.
 
     Raises:
         InspectionError: The model has no such quantity, layer or neuron.
+        ConfigError: It has no dictionary, or nothing was saved by that name.
     """
-    quantity = chosen_quantity(config.cell_spec, options.show)
+    config = model.saved.config
+    reading, chosen = find_reading(model, options.show, options.neurons)
     for layer in options.layers:
         if not 0 <= layer < config.num_layers:
             raise InspectionError(
                 f"there is no layer {layer}; this model has layers 0..{config.num_layers - 1}"
             )
-    chosen = parse_neurons(options.neurons, config, quantity)
     if options.layers and any(layer not in options.layers for layer, _ in chosen):
         raise InspectionError(
             f"{named('neurons')} names another layer than {named('layers')}; leave "
             f"{named('layers')} out"
         )
-    return quantity, chosen
+    if reading.readout is not None and set(options.layers) - {reading.readout.layer}:
+        raise InspectionError(
+            f"{reading.quantity} is read of layer {reading.readout.layer}; leave "
+            f"{named('layers')} out"
+        )
+    return reading, chosen
 
 
 def report_neurons(model: Subject, text: LongText, options: NeuronOptions) -> NeuronReport:
@@ -409,13 +412,11 @@ def report_neurons(model: Subject, text: LongText, options: NeuronOptions) -> Ne
     Raises:
         InspectionError: The model has no such quantity, layer or neuron, or the states grow without
             limit.
+        ConfigError: As `resolve_neurons`.
     """
-    config = model.saved.config
-    quantity, chosen = resolve_neurons(options, config)
+    reading, chosen = resolve_neurons(options, model)
     layers = sorted({layer for layer, _ in chosen}) or options.layers
-    survey = _surveyed(
-        model, text, quantity, layers or acting_layers(config, quantity), chosen, PASSAGES
-    )
+    survey = survey_reading(model, text, reading, layers or reading.layers, chosen, PASSAGES)
     top = TOP if options.top is None else options.top
     return survey.report(chosen or survey.order(options.sort or "effect")[: top or None])
 
@@ -429,27 +430,28 @@ def features_followed(model: Subject, text: LongText) -> tuple[str, dict[Neuron,
     Returns:
         The quantity that was looked at, the cell state where there is one; and the features.
     """
-    config = model.saved.config
-    quantity = chosen_quantity(config.cell_spec, None)
-    survey = _surveyed(model, text, quantity, acting_layers(config, quantity), (), 1)
+    reading, _ = find_reading(model, None)
+    survey = survey_reading(model, text, reading, reading.layers, (), 1)
     found = {neuron: survey.followed(neuron) for neuron in survey.neurons}
-    return quantity, {neuron: score for neuron, score in found.items() if score is not None}
+    return reading.quantity, {n: score for n, score in found.items() if score is not None}
 
 
-def _surveyed(
-    model: Subject,
+def survey_reading(
+    model: Surveyed,
     text: LongText,
-    quantity: str,
+    reading: Reading,
     layers: Sequence[int],
     detail: Sequence[Neuron],
     passages: int,
 ) -> NeuronSurvey:
+    """`survey_neurons` of what a view shows of a model."""
     return survey_neurons(
-        lambda ids: model.survey(ids, [quantity]),
+        lambda ids: reading.survey(model, ids),
         text.ids,
         model.saved.vocabulary,
         model.saved.config.cell_spec,
-        quantity=quantity,
+        quantity=reading.quantity,
+        scale=reading.scale,
         layers=layers,
         detail=detail,
         passages=passages,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +18,19 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
 from textgen.errors import InspectionError, named
 from textgen.evaluation.nll import letter_nats
-from textgen.inspection.neuron_stats import most_varying, neuron_stats, parse_neurons
+from textgen.inspection.neuron_stats import most_varying, neuron_stats
+from textgen.inspection.reading import Reading, find_reading
 from textgen.inspection.subject import Subject
 from textgen.inspection.trace import (
     Neuron,
-    acting_layers,
     as_chunks,
-    chosen_quantity,
-    default_quantity,
     join_chunks,
     trace_chunks,
 )
 from textgen.inspection.view import Surprise, neuron_row, surprise, surprise_row, with_source
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.progress import task
+from textgen.terminal.humanize import plural
 
 if TYPE_CHECKING:
     from textgen.page.render import Page
@@ -90,20 +89,18 @@ def page_of(
     if not text:
         raise InspectionError("the text is empty; give at least one character")
     ids = vocabulary.encode(text)
-    in_all = config.num_layers * config.hidden_size
-    name = None if show == "surprise" else chosen_quantity(config.cell_spec, show or None)
-    named_ones = parse_neurons(neurons, config, name or default_quantity(config.cell_spec))
-    parts = list(
-        trace_chunks(
-            model.network,
-            ids,
-            vocabulary=vocabulary,
-            quantities=() if name is None else [name],
-            units=() if name is None else _chosen(model, ids, name, named_ones, top),
-            top=min(TOP, config.vocab_size),
-            edits=edits,
-        )
-    )
+    settings: dict[str, Any] = {
+        "vocabulary": vocabulary,
+        "top": min(TOP, config.vocab_size),
+        "edits": edits,
+    }
+    reading, named_ones = find_reading(model, None if show == "surprise" else show or None, neurons)
+    in_all, name = reading.size, None if show == "surprise" else reading.quantity
+    if name is None:
+        parts = list(trace_chunks(model.network, ids, quantities=(), units=(), **settings))
+    else:
+        units = _chosen(model, ids, reading, named_ones, top)
+        parts = list(reading.trace(model.network, ids, units=units, **settings))
     traced = with_source(join_chunks(as_chunks(parts)), text, vocabulary)
     cost = surprise(traced, letter_nats(vocabulary))
     # Bytes within a character print nothing: the page shows the character, with the values after
@@ -118,14 +115,14 @@ def page_of(
     for found in stats:
         column = traced.values(*found.neuron, found.quantity)[places]
         # Mean and spread are those of all tokens, of the bytes within a character, too.
-        row = neuron_row(found.neuron, found.quantity, column)
+        row = neuron_row(found.neuron, found.quantity, column, reading.saved_name)
         rows.append(replace(row, mean=found.mean, sd=found.sd))
     shape = f"{config.cell.upper()} {config.num_layers} × {config.hidden_size}"
     return Page(
         title=title,
         facts=(
             *(model.name, shape),
-            *_facts(cost, name, len(stats), in_all, named=bool(neurons)),
+            *_facts(cost, reading, name, len(stats), named=bool(neurons)),
         ),
         noun="token" if vocabulary.level == "word" else "character",
         pieces=cost.pieces,
@@ -143,22 +140,21 @@ def page_of(
 
 
 def _chosen(
-    model: Subject, ids: Ids, quantity: str, neurons: Sequence[Neuron], top: int | None
+    model: Subject, ids: Ids, reading: Reading, neurons: Sequence[Neuron], top: int | None
 ) -> Sequence[Neuron] | None:
-    """The neurons of a page; None: all that the model has."""
-    room, config = room_for(len(ids)), model.saved.config
+    """The neurons of a page; None: all that there are."""
+    room, in_all = room_for(len(ids)), reading.size
     if len(neurons) > room:
         raise InspectionError(
             f"a page of {len(ids):,} tokens has room for {room} neurons, but {len(neurons)} "
             "were named; name fewer, or take a shorter text"
         )
-    in_all = config.num_layers * config.hidden_size
     count = min(room, in_all if top is None else top)
     if neurons or count >= in_all:
         return neurons or None
-    chunks = model.survey(ids, [quantity])
-    layers = acting_layers(config, quantity)
-    return [each.neuron for each in most_varying(chunks, count, quantity=quantity, layers=layers)]
+    chunks = reading.survey(model, ids)
+    stats = most_varying(chunks, count, quantity=reading.quantity, layers=reading.layers)
+    return [each.neuron for each in stats]
 
 
 def room_for(tokens: int) -> int:
@@ -190,7 +186,7 @@ def label_of(vocabulary: Vocabulary, token: int) -> str:
 
 
 def _facts(
-    cost: Surprise, quantity: str | None, kept: int, in_all: int, *, named: bool
+    cost: Surprise, reading: Reading, quantity: str | None, kept: int, *, named: bool
 ) -> list[str]:
     facts = [f"{cost.chars:,} characters"]
     if math.isfinite(cost.bits_per_char):
@@ -198,9 +194,10 @@ def _facts(
     if quantity is None:
         return facts
     facts.append(f"{quantity} after each character")
+    in_all, noun = reading.size, reading.noun
     if kept == in_all:
-        facts.append(f"all {in_all:,} neurons")
+        facts.append(f"all {plural(in_all, noun)}" if in_all > 1 else plural(in_all, noun))
     else:
         which = "those named" if named else "those that vary most"
-        facts.append(f"{kept:,} of {in_all:,} neurons, {which}")
+        facts.append(f"{kept:,} of {plural(in_all, noun)}, {which}")
     return facts

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from textgen.checkpoint import SavedModel
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import ConfigError, StorageError
+from textgen.inspection.dictionary import Dictionary
 from textgen.inspection.neuron_stats import calibrate, parse_neuron
+from textgen.inspection.reading import latent_number
 from textgen.inspection.trace import quantities, survey_model
 from textgen.messages import call
 from textgen.model.config import ModelConfig
@@ -33,12 +35,14 @@ def find_target(
     config: ModelConfig,
     digest: str,
     calibration: Callable[[], Calibration],
+    dictionary: Callable[[], Dictionary],
 ) -> Target:
     """Return what can be steered under a name.
 
     Args:
-        name: One that was saved, or a neuron as `LAYER:UNIT`, with `.h` or `.c` after it for the
-            output or the cell state (default: the cell state where there is one).
+        name: One that was saved, a latent as `latent:12`, or a neuron as `LAYER:UNIT`, with `.h`
+            or `.c` after it for the output or the cell state (default: the cell state where there
+            is one).
         path: The model's file.
         digest: The checksum of its weights.
     Raises:
@@ -55,6 +59,8 @@ def find_target(
             )
         target.check(config)
         return target
+    if (number := latent_number(name)) is not None:
+        return dictionary().target(number)
     states = config.cell_spec.state_names
     place, dot, state = name.rpartition(".")
     if not dot:

@@ -21,17 +21,30 @@ from textgen.view_options import ReadOptions
 
 if TYPE_CHECKING:
     from textgen.checkpoint import SavedModel
+    from textgen.inspection.dictionary import Dictionary
     from textgen.inspection.trace import Trace
     from textgen.model.numpy_network import NumpyNetwork
+    from textgen.steering import Target
 
 #: How many unknown characters a note names: the first that stand in the text.
 _NAMED = 6
 
 
-class Subject(Protocol):
-    """A model that a view reads, such as `textgen.Model`."""
+class Surveyed(Protocol):
+    """A network whose neurons can be seen over a long text."""
 
-    saved: SavedModel
+    @property
+    def saved(self) -> SavedModel:
+        """Its shape, its symbols, its weights."""
+        ...
+
+    def survey(self, ids: NDArray[np.integer[Any]], quantities: Sequence[str]) -> Iterator[Trace]:
+        """The values of all neurons over a long text, in chunks that stand in no order."""
+        ...
+
+
+class Subject(Surveyed, Protocol):
+    """A model that a view reads, such as `textgen.Model`."""
 
     @property
     def name(self) -> str:
@@ -43,8 +56,18 @@ class Subject(Protocol):
         """The model as a step function that shows every state and gate."""
         ...
 
-    def survey(self, ids: NDArray[np.integer[Any]], quantities: Sequence[str]) -> Iterator[Trace]:
-        """The values of all neurons over a long text, in chunks that stand in no order."""
+    @property
+    def dictionary(self) -> Dictionary:
+        """The latents that were learned of it; `ConfigError` where none were."""
+        ...
+
+    @property
+    def saved_names(self) -> list[str]:
+        """The names of the neurons and directions that were saved beside it."""
+        ...
+
+    def target(self, name: str) -> Target:
+        """What was saved under a name."""
         ...
 
 

@@ -21,26 +21,24 @@ from textgen.evaluation.nll import ESCAPE_NATS, charge_escapes, letter_nats
 from textgen.heat import HeatRow, heat_row
 from textgen.inspection.heat_view import HeatView
 from textgen.inspection.influence import find_target, influence_view
-from textgen.inspection.neuron_stats import most_varying, neuron_name, parse_neurons
+from textgen.inspection.neuron_stats import most_varying, neuron_name
+from textgen.inspection.reading import find_reading
 from textgen.inspection.subject import Subject, encoded
 from textgen.inspection.trace import (
     Neuron,
     Trace,
-    acting_layers,
     as_chunks,
-    chosen_quantity,
     join_chunks,
     trace,
-    trace_chunks,
 )
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.view_options import MEASURES, ViewOptions
 
 Bits = NDArray[np.float64]
 
-#: Up to this many tokens, all neurons are kept until those to show are chosen. A longer text is
-#: read twice.
-WHOLE_TRACE_TOKENS = 20_000
+#: Up to this many values (80 MB), all neurons are kept until those to show are chosen. For more,
+#: the text is read twice.
+WHOLE_TRACE_VALUES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -170,7 +168,11 @@ def source_pieces(
 
 
 def neuron_view(
-    traced: Trace, neurons: Iterable[Neuron], *, quantity: str | None = None
+    traced: Trace,
+    neurons: Iterable[Neuron],
+    *,
+    quantity: str | None = None,
+    saved_name: str | None = None,
 ) -> HeatView:
     """The text coloured by each of `neurons`.
 
@@ -178,18 +180,28 @@ def neuron_view(
         traced: Has them.
         neurons: Such as `(0, 137)`.
         quantity: Which of the quantities traced; may be left out where there is one.
+        saved_name: What the rows are called, where it is something that was saved by a name.
     Raises:
         InspectionError: A neuron or the quantity was not traced, or the states grow without
             limit.
     """
     (traced,) = as_chunks(traced)
     name = traced.only_quantity(quantity)
-    rows = tuple(neuron_row(neuron, name, traced.values(*neuron, name)) for neuron in neurons)
+    rows = tuple(
+        neuron_row(neuron, name, traced.values(*neuron, name), saved_name) for neuron in neurons
+    )
     return HeatView(quantity=name, pieces=traced.pieces, rows=rows, totals={})
 
 
-def neuron_row(neuron: Neuron, quantity: str, values: NDArray[np.floating]) -> HeatRow:
-    """The values of one quantity of a neuron, `(T,)`, as a row of colours."""
+def neuron_row(
+    neuron: Neuron, quantity: str, values: NDArray[np.floating], saved_name: str | None = None
+) -> HeatRow:
+    """The values of one quantity of a neuron, `(T,)`, as a row of colours.
+
+    It is called by its place, or by `saved_name`.
+    """
+    if saved_name is not None:
+        return heat_row(saved_name, values, quantity, quantity=quantity)
     layer, unit = neuron
     name = neuron_name(layer, unit, quantity)
     return heat_row(name, values, quantity, layer=layer, unit=unit, quantity=quantity)
@@ -253,23 +265,22 @@ def view_text(
     if options.show == "surprise":
         traced = trace(network, ids, quantities=(), **wanted)
         return surprise_view(with_source(traced, whole, vocabulary), letter_nats(vocabulary))
-    quantity = chosen_quantity(saved.config.cell_spec, options.show)
-    wanted["quantities"] = [quantity]
-    layers = acting_layers(saved.config, quantity)
-    chosen = parse_neurons(options.neurons, saved.config, quantity)
-    if not chosen and len(ids) <= WHOLE_TRACE_TOKENS:
-        parts = list(trace_chunks(network, ids, **wanted))
+    reading, chosen = find_reading(model, options.show, options.neurons)
+    quantity, layers = reading.quantity, reading.layers
+    if not chosen and len(ids) * reading.size <= WHOLE_TRACE_VALUES:
+        parts = list(reading.trace(network, ids, **wanted))
         stats = most_varying(parts, options.top, quantity=quantity, layers=layers)
         chosen = [each.neuron for each in stats]
         traced = join_chunks(part.select(chosen) for part in parts)
     else:
         # All neurons of a long text would fill the memory: one pass chooses, another keeps.
         if not chosen:
-            chunks = model.survey(ids, [quantity])
+            chunks = reading.survey(model, ids)
             stats = most_varying(chunks, options.top, quantity=quantity, layers=layers)
             chosen = [each.neuron for each in stats]
-        traced = trace(network, ids, units=chosen, **wanted)
-    return neuron_view(with_source(traced, whole, vocabulary), chosen, quantity=quantity)
+        traced = join_chunks(reading.trace(network, ids, units=chosen, **wanted))
+    traced = with_source(traced, whole, vocabulary)
+    return neuron_view(traced, chosen, quantity=quantity, saved_name=reading.saved_name)
 
 
 def with_source(traced: Trace, text: str, vocabulary: Vocabulary) -> Trace:

@@ -1,6 +1,6 @@
 """Logistic regression on many neurons and on character n-grams.
 
-This is the only module that imports scikit-learn. The strength of the penalty is chosen on the
+The strength of the penalty is chosen on the
 validation part; then the model is fitted on the whole training part.
 
 Shape suffixes: `N` examples, `U` units.

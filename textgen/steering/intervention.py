@@ -68,7 +68,7 @@ class Intervention:
     def describe(self) -> str:
         """What it does and on which scale, for a person."""
         target = self.target
-        where = f"a direction of layer {target.layer}, {target.quantity} state"
+        where = f"{target.what} of layer {target.layer}, {target.quantity} state"
         if target.unit is not None:
             where = neuron_title(target.layer, target.unit, target.quantity)
         scale = f"mean {target.mean:.3g}, standard deviation {target.sd:.3g}"
@@ -114,7 +114,7 @@ class Intervention:
         span = "" if self.span == ALWAYS else f"@{self.span}"
         if self.mode == "off":
             return f"{self.target.name}=off{span}"
-        mode = "" if self.mode == "clamp" else f":{self.mode}"
+        mode = "" if self.mode == self.target.usual_mode else f":{self.mode}"
         # The shortest form that is read as the same number.
         dose = f"{float(self.dose):+}".removesuffix(".0")
         return f"{self.target.name}={dose}{mode}{span}"
@@ -132,9 +132,9 @@ def parse_spec(text: str, target: Callable[[str], Target]) -> list[Intervention]
         TARGET=DOSE[:MODE][@SPAN][,DOSE[:MODE][@SPAN]]...
 
     TARGET is LAYER:UNIT, with `.h` or `.c` after it for the output or the cell state (default: the
-    cell state where there is one), or a name that was saved. DOSE is in standard deviations. MODE
-    is `clamp` (default), `add` or `scale`; `off` stands in place of a dose. SPAN is as in
-    `parse_span`.
+    cell state where there is one), latent:NUMBER, or a name that was saved. DOSE is in standard
+    deviations. MODE is `clamp` (default), `add` (default of a latent) or `scale`; `off` stands in
+    place of a dose. SPAN is as in `parse_span`.
 
     Args:
         text: The specification.
@@ -161,7 +161,7 @@ def _parse_dose(part: str, target: Target, whole: str) -> Intervention:
     )
     if match is None:
         raise ConfigError(f"'{part}' in '{whole}' is not a dose; {HOW_TO}")
-    mode = match["off"] or match["mode"] or "clamp"
+    mode = match["off"] or match["mode"] or target.usual_mode
     if mode not in MODES:
         raise ConfigError(f"the mode '{mode}' in '{whole}' is unknown; choose: {', '.join(MODES)}")
     known: Mode = mode

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,8 @@ class Target(Shown):
         unit: The neuron; None for a direction.
         read: Of a direction: what the state is projected on, `(H,)`.
         write: What it moves along, `(H,)`, with `read . write = 1`.
+        bias: Of a latent: what is added to its projection where it is read.
+        threshold: Of a latent of a dictionary: up to this sum it reads 0. None: it is no latent.
         model: Checksum of the weights of the model it was found in; "" is not known.
         info: Where it comes from, for people: as plain data.
     Raises:
@@ -80,6 +82,8 @@ class Target(Shown):
     unit: int | None = None
     read: Floats | None = None
     write: Floats | None = None
+    bias: float = 0.0
+    threshold: float | None = None
     model: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
 
@@ -93,6 +97,11 @@ class Target(Shown):
                 f"'{self.name}' has mean {self.mean} and standard deviation {self.sd}; both must "
                 "be finite, and the second not negative"
             )
+        if self.threshold is not None and not (isfinite(self.threshold) and isfinite(self.bias)):
+            raise ConfigError(
+                f"'{self.name}' has bias {self.bias} and threshold {self.threshold}; both must be "
+                "finite"
+            )
         if self.read is not None and self.write is not None:
             product = float(self.read.astype(np.float64) @ self.write.astype(np.float64))
             # Both are rounded to float32, and a product of H terms with them.
@@ -103,8 +112,23 @@ class Target(Shown):
     @property
     def headline(self) -> str:
         """What it is called, and what it is."""
-        what = "a direction" if self.unit is None else f"neuron {self.layer}:{self.unit}"
-        return f"{self.name}: {what} of layer {self.layer}, {self.quantity} state"
+        return f"{self.name}: {self.what} of layer {self.layer}, {self.quantity} state"
+
+    @property
+    def what(self) -> str:
+        """What it is: a neuron, a direction or a latent."""
+        if self.unit is not None:
+            return f"neuron {self.layer}:{self.unit}"
+        return "a direction" if self.threshold is None else "a latent"
+
+    @property
+    def usual_mode(self) -> Literal["clamp", "add"]:
+        """What a dose does to it where nothing else is said.
+
+        A latent is silent at most places, so holding it at its mean says nothing: its direction is
+        added.
+        """
+        return "clamp" if self.threshold is None else "add"
 
     def parts(self) -> Iterable[Part]:
         """Its scale, and where it comes from."""
@@ -134,6 +158,21 @@ class Target(Shown):
             write=self.write,
         )
 
+    def readings(self, x_TH: Floats) -> Floats:
+        """What it reads in some states of its layer, `(T,)`.
+
+        A neuron reads its value, a direction its projection, a latent its activation: 0 up to its
+        threshold.
+        """
+        if self.unit is not None:
+            return x_TH[:, self.unit]
+        assert self.read is not None
+        p_T: Floats = x_TH @ self.read
+        if self.threshold is None:
+            return p_T
+        p_T = p_T + np.float32(self.bias)
+        return np.where(p_T > self.threshold, p_T, np.float32(0.0))
+
     def value(self, state: Mapping[str, Floats], row: int = 0) -> float:
         """The coordinate in a state of its layer, each array `(B, H)`."""
         return float(self.values({self.state: state[self.state][row]}))
@@ -161,6 +200,7 @@ class Target(Shown):
             for key, vector in (("read", self.read), ("write", self.write))
             if vector is not None
         }
+        latent = {} if self.threshold is None else {"bias": self.bias, "threshold": self.threshold}
         return {
             "format": FORMAT,
             "name": self.name,
@@ -172,6 +212,7 @@ class Target(Shown):
             "sign": self.sign,
             "model": self.model,
             "info": dict(self.info),
+            **latent,
             **vectors,
         }
 
@@ -201,6 +242,8 @@ class Target(Shown):
             unit=data["unit"],
             read=vector("read"),
             write=vector("write"),
+            bias=float(data.get("bias", 0.0)),
+            threshold=None if data.get("threshold") is None else float(data["threshold"]),
             model=str(data["model"]),
             info=dict(data["info"]),
         )

@@ -31,6 +31,10 @@ class Inspect(Group):
             "List what each neuron does on a text: how much it varies, which feature it follows, "
             "and where it is highest.",
         ),
+        "features": (
+            "textgen.cli.inspect.show_features:features_command",
+            "Learn a dictionary of latents, and show what each latent does.",
+        ),
         "gates": (
             "textgen.cli.inspect.show_gates:gates_command",
             "Show how often the gates of each neuron are closed or open, in a chart.",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @with_options
 def neurons_command(
     options: NeuronOptions,
-    reading: ReadOptions,
+    source: ReadOptions,
     model: ModelOptions,
     output: SavingOptions,
     paths: SourcesArgument = None,
@@ -46,16 +46,19 @@ def neurons_command(
 
     output.check()
     loaded = model.load(quiet=output.quiet)
-    quantity, chosen = resolve_neurons(options, loaded.config)
-    text = read_for(loaded, paths, reading, quiet=output.quiet)
+    reading, chosen = resolve_neurons(options, loaded)
+    text = read_for(loaded, paths, source, quiet=output.quiet)
     report = loaded.neurons(text, **vars(options))
     head = {"checkpoint": str(loaded.path), "text": text.name, "chars": text.chars}
     out = deliver(report, head, output)
     if out is None:
         return
     if not output.quiet:
-        units = f"{loaded.config.num_layers} x {loaded.config.hidden_size}"
-        print(f"{visible(str(loaded.path))}: {quantity} of {units} neurons", file=sys.stderr)
+        units = f"{loaded.config.num_layers} x {loaded.config.hidden_size} neurons"
+        if reading.readout is not None:
+            units = f"layer {reading.readout.layer}, made of its {reading.readout.source} state"
+        shown = visible(reading.quantity)
+        print(f"{visible(str(loaded.path))}: {shown} of {units}", file=sys.stderr)
     _draw(report, options.sort or "effect", out, in_depth=bool(chosen))
 
 
@@ -90,7 +93,7 @@ def _note(report: NeuronReport, sort: str) -> str:
         else f"r is the correlation of {report.seen} with the feature, on {report.scored_on:,} "
         "tokens that were not used to choose the feature; below "
         f"{report.threshold:g} the neuron follows nothing.",
-        f"In detail: --neuron {report.profiles[0].stats.layer}:{report.profiles[0].stats.unit}",
+        f"In detail: --neuron {report.profiles[0].stats.place}",
     ]
     return " ".join(parts)
 

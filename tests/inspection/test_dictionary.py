@@ -1,0 +1,232 @@
+"""A dictionary of latents: what it finds in made-up states, what it says of a network."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.planted import SWITCHED, switched_text
+from support.trained import Trained, train_once
+
+import textgen
+from textgen.errors import CheckpointCorruptError, ConfigError, InspectionError
+from textgen.inspection.dictionary import Dictionary, dictionary_path, load_dictionary
+from textgen.inspection.dictionary_learning import LearningPlan, learn_dictionary
+from textgen.inspection.features import regex_feature
+
+#: What a small dictionary of the small model is learned with.
+SMALL = {"latents": 64, "active": 4, "states": 60_000, "threads": 1}
+
+
+def superposed(features: int, hidden: int, seed: int = 0):
+    """Endless states in which few of many known directions act, and these directions."""
+    rng = np.random.default_rng(seed)
+    directions = rng.normal(size=(features, hidden))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+
+    def chunks():
+        while True:
+            on = rng.random((4096, features)) < 0.05
+            strength = on * rng.uniform(0.5, 1.5, on.shape)
+            yield (strength @ directions + 0.3).astype(np.float32)
+
+    return chunks(), directions
+
+
+@pytest.fixture(scope="module")
+def learned() -> tuple[Dictionary, np.ndarray]:
+    states, directions = superposed(24, 16)
+    plan = LearningPlan(latents=48, active=2, states=60_000)
+    return learn_dictionary(states, plan, layer=0, state="h"), directions
+
+
+def test_more_directions_than_neurons_are_found(learned: tuple[Dictionary, np.ndarray]) -> None:
+    found, directions = learned
+    cosines = (found.decoder_KH @ directions.T).max(axis=0)
+    assert np.median(cosines) > 0.95
+    # No neuron is any of them.
+    assert np.abs(directions).max(axis=1).mean() < 0.8
+
+
+def test_a_threshold_stands_for_the_largest_few(learned: tuple[Dictionary, np.ndarray]) -> None:
+    found, _ = learned
+    x = next(superposed(24, 16)[0])
+    a = found.encode(x)
+    assert 1.6 < np.count_nonzero(a, axis=1).mean() < 2.4
+    assert a.min() == 0.0 and a[a > 0].min() > found.threshold
+    error = np.square(found.decode(a) - x).sum() / np.square(x - x.mean(axis=0)).sum()
+    assert error < 0.25
+    assert np.allclose(np.linalg.norm(found.decoder_KH, axis=1), 1.0, atol=1e-5)
+    assert np.allclose(found.encode(x, [3, 1]), a[:, [3, 1]], atol=1e-5)
+
+
+def test_a_latent_reads_and_moves_as_the_dictionary_does(
+    learned: tuple[Dictionary, np.ndarray],
+) -> None:
+    found, _ = learned
+    x = next(superposed(24, 16)[0])
+    number = int(np.count_nonzero(found.encode(x), axis=0).argmax())
+    target = found.target(number)
+    assert np.allclose(target.readings(x), found.encode(x)[:, number], atol=1e-5)
+    projection = x @ found.encoder_KH[number]
+    assert target.mean == pytest.approx(projection.mean(), abs=0.03)
+    assert target.sd == pytest.approx(projection.std(), rel=0.05)
+    moved = target.edit(1.0, 2.0 * target.sd).apply(x) - x
+    assert np.allclose(moved @ found.encoder_KH[number], 2.0 * target.sd, atol=1e-4)
+    cosine = moved[0] @ found.decoder_KH[number] / np.linalg.norm(moved[0])
+    assert cosine == pytest.approx(1.0, abs=1e-4)
+
+
+def test_the_same_seed_gives_the_same_dictionary() -> None:
+    plan = LearningPlan(latents=12, active=2, states=2000)
+    one, two = (learn_dictionary(superposed(8, 6)[0], plan, layer=0, state="c") for _ in range(2))
+    assert np.array_equal(one.encoder_KH, two.encoder_KH) and one.threshold == two.threshold
+
+
+def test_states_that_do_not_vary_have_no_dictionary() -> None:
+    plan = LearningPlan(latents=4, active=1, states=100)
+    with pytest.raises(InspectionError, match="do not vary"):
+        learn_dictionary([np.ones((100, 3), np.float32)], plan, layer=0, state="h")
+
+
+def test_it_comes_back_from_its_file(
+    learned: tuple[Dictionary, np.ndarray], tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    found = replace(learned[0], model="abc", info={"text": "made up"})
+    path = found.save(tmp_path / "model.safetensors")
+    again = load_dictionary(tmp_path / "model.safetensors", "abc")
+    for name, value in vars(found).items():
+        assert np.array_equal(vars(again)[name], value), name
+    with pytest.raises(ConfigError, match="other weights"):
+        load_dictionary(tmp_path / "model.safetensors", "xyz")
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(CheckpointCorruptError):
+        load_dictionary(tmp_path / "model.safetensors", "abc")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train_once(
+        tmp_path_factory,
+        "latents",
+        switched_text(60_000),
+        cell="lstm",
+        steps=150,
+        hidden_size=24,
+        num_layers=1,
+        batch_size=32,
+        seq_len=48,
+        learning_rate=0.02,
+        dropout=0.0,
+        rng=1,
+    )
+
+
+@pytest.fixture
+def model(trained: Trained, tmp_path: Path) -> textgen.Model:
+    """With a folder of its own, in which a dictionary may lie."""
+    folder = tmp_path / "small"
+    shutil.copytree(trained.folder, folder)
+    return textgen.load(folder)
+
+
+def test_what_is_planted_is_a_latent(model: textgen.Model) -> None:
+    """Learned, reported, read, found by name and steered, all by one model."""
+    text = switched_text(20_000, seed=9)
+    report = model.features(switched_text(40_000, seed=3), **SMALL)
+    assert report.learned and report.reconstruction.variance_explained > 0.6
+    own = report.reconstruction
+    assert own.bits <= own.bits_reconstructed < own.bits_mean
+    assert 2.0 < own.active < 8.0
+    assert report.dead < 64 and report.latents[0].likelier
+    # It is not learned again, and another one is not given for it.
+    assert not model.features(text).learned
+    with pytest.raises(ConfigError, match="force"):
+        model.features(text, latents=32)
+
+    # Every latent that has a neuron's place is read as the dictionary reads it.
+    number = report.latents[0].number
+    name = f"latent:{number}"
+    hidden = model.trace(text[:300], quantities="hidden")["hidden"]
+    expected = model.dictionary.encode(hidden)[:, number]
+    row = model.view(text[:300], neurons=[name]).rows[0]
+    assert row.title == name and np.allclose(row.values, expected, atol=1e-5)
+    top = model.view(text[:300], show="latent", top=2)
+    assert top.quantity == "latent" and len(top.rows) == 2
+    profile = model.neurons(text, neurons=[name]).profiles[0]
+    assert profile.stats.place == name
+    hidden_TH = model.trace(text, quantities="hidden")["hidden"]
+    mean = model.dictionary.encode(hidden_TH)[:, number].mean()
+    assert profile.stats.mean == pytest.approx(float(mean), rel=0.01)
+    assert name in model.html(text[:300], neurons=[name])
+    with pytest.raises(InspectionError, match="latent:64"):
+        model.view(text[:300], neurons=["latent:64"])
+    with pytest.raises(InspectionError, match="latent"):
+        model.view(text[:300], show="cell", neurons=[name])
+
+    # It steers by being added.
+    plan = model.steering(f"{name}=+2")
+    assert plan.interventions[0].mode == "add" and str(plan) == f"{name}=+2"
+    assert str(model.steering(f"{name}=+2:clamp")) == f"{name}=+2:clamp"
+    with model.steered(plan):
+        moved = model.trace(text[:50], quantities="hidden")["hidden"]
+    assert not np.allclose(moved, hidden[:50])
+
+    holds_T = regex_feature(SWITCHED, text)
+    assert best_auc(model.dictionary.encode(hidden_TH), holds_T) >= 0.95
+
+
+def best_auc(values_TK: np.ndarray, holds_T: np.ndarray) -> float:
+    """The best AUC of a column, either way; chosen on one half, measured on the other."""
+    half = len(values_TK) // 2
+    first, second = (
+        aucs(values_TK[part], holds_T[part]) for part in (slice(0, half), slice(half, None))
+    )
+    column = int(np.abs(first - 0.5).argmax())
+    return float(second[column] if first[column] > 0.5 else 1.0 - second[column])
+
+
+def aucs(values_TK: np.ndarray, holds_T: np.ndarray) -> np.ndarray:
+    """The AUC of each column, ties counting half."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(values_TK, axis=0)
+    true = int(holds_T.sum())
+    sums = ranks[holds_T].sum(axis=0)
+    return (sums - true * (true + 1) / 2) / (true * (len(holds_T) - true))
+
+
+def test_a_saved_direction_is_shown_by_its_name(model: textgen.Model) -> None:
+    from textgen.steering import Target, save_target
+
+    rng = np.random.default_rng(0)
+    read = rng.normal(size=24).astype(np.float32)
+    target = Target(
+        name="mood",
+        layer=0,
+        state="h",
+        mean=0.0,
+        sd=1.0,
+        read=read,
+        write=read / (read @ read),
+        model=model.digest,
+    )
+    save_target(model.path, target)
+    text = switched_text(400, seed=2)
+    hidden = model.trace(text, quantities="hidden")["hidden"]
+    row = model.view(text, neurons=["mood"]).rows[0]
+    assert row.title == "mood" and np.allclose(row.values, hidden @ read, atol=1e-5)
+    report = model.neurons(text, neurons=["mood"])
+    assert report.quantity == "mood"
+    with pytest.raises(InspectionError, match="at once"):
+        model.view(text, neurons=["mood", "0:3"])
+
+
+def test_without_a_dictionary_the_message_says_how_to_learn_one(model: textgen.Model) -> None:
+    assert not dictionary_path(model.path).exists()
+    with pytest.raises(ConfigError, match="no dictionary of latents"):
+        model.view("ta", neurons=["latent:3"])
