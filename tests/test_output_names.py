@@ -80,6 +80,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     (*LOOK, "--show", "influence"): "json csv npz",
     ("inspect", "neurons", *CORPUS): "json csv npz",
     ("inspect", "neurons", *CORPUS, *NEURON): "json csv npz",
+    (*("inspect", "features", *CORPUS), *("--latents", "16", "--states", "2000")): "json csv npz",
     ("inspect", "gates", *CORPUS): "json csv npz",
     ("inspect", "find", *CORPUS, "--feature", "vowel"): "json csv npz",
     ("inspect", "similar", "кот", *CORPUS): "json csv npz",

@@ -8,6 +8,11 @@ arXiv:2407.14435, section 3) learns a threshold for each latent by an estimate o
 does not exist, and how many act is then found by trying.
 Source: Bussmann, Leask and Nanda 2024, arXiv:2412.06410, section 3.
 
+The first 16th of the latents has to stand for the states alone, and so has the first quarter: what
+is true of many places keeps a latent of its own, where it would else be divided among latents of
+"it, and this letter". Source: Bussmann, Nabeshima, Karvonen and Nanda 2025, arXiv:2503.17547
+(Matryoshka), section 3.
+
 Dense is only the encoder's product. What follows has k numbers a state, so the decoder and all
 gradients are sparse products. Latents that were silent for long begin again at states that were
 badly reconstructed. Source: Bricken et al. 2023, "Towards Monosemanticity", appendix "Neuron
@@ -22,6 +27,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,6 +48,8 @@ POOL_BYTES, POOL_STATES = 256 << 20, 1 << 16
 #: The step of Adam, relative to the size of a number in a direction of length 1. On made-up states
 #: of 40 known directions a third of it found half of them as well, in 800 steps.
 RATE = 0.03
+#: The first 16th of the latents alone and the first quarter are to stand for the states too.
+NESTED = (16, 4, 1)
 #: After so many states in which it never acted, a latent begins again; not in the last third.
 SILENT = 10_000
 #: One of this many states of a batch says where its threshold lies.
@@ -173,6 +181,9 @@ class _Learner:
         self.weights = (self.encoder_KH, self.decoder_KH, self.bias_K)
         self.moments = [(torch.zeros_like(w), torch.zeros_like(w)) for w in self.weights]
         self.silent_K = torch.zeros(plan.latents, device=plan.device)
+        #: Where the parts begin and end; each sum of the first parts is to stand for the state.
+        sizes = {max(1, plan.latents // part) for part in NESTED}
+        self.edges = [0, *sorted(sizes)]
         self.generator = torch.Generator().manual_seed(plan.rng + 1)
         self.done = self.steps = 0
         #: Of the last pool, for what is fitted after learning.
@@ -203,19 +214,35 @@ class _Learner:
         acts_BK = a_BK > self._threshold(a_BK)
         row_N, column_N = acts_BK.nonzero(as_tuple=True)
         a_N = a_BK[row_N, column_N]
-        error_BH = _product(row_N, column_N, a_N, self.decoder_KH, len(x_BH)) - x_BH
-        # The gradient of half the mean squared error of a state.
-        by_a_N = _dots(error_BH, row_N, self.decoder_KH, column_N)
-        order = torch.argsort(column_N, stable=True)
-        row_N, column_N, a_N, by_a_N = (v[order] for v in (row_N, column_N, a_N, by_a_N))
-        latents = self.plan.latents
-        scale = 1.0 / len(x_BH)
-        gradients = (
-            _product(column_N, row_N, by_a_N * scale, x_BH, latents),
-            _product(column_N, row_N, a_N * scale, error_BH, latents),
-            torch.zeros(latents, device=x_BH.device).index_add_(0, column_N, by_a_N * scale),
-        )
-        self._adam(gradients)
+        # Row by row, the activations of each part of the dictionary.
+        parts = [
+            tuple(v[(column_N >= low) & (column_N < high)] for v in (row_N, column_N - low, a_N))
+            for low, high in pairwise(self.edges)
+        ]
+        decoders = [self.decoder_KH[low:high] for low, high in pairwise(self.edges)]
+        # What is wrong where the first part alone, the first two, ... stand for the state.
+        total_BH, errors = -x_BH, []
+        for (rows, columns, values), decoder in zip(parts, decoders, strict=True):
+            total_BH = total_BH + _product(rows, columns, values, decoder, len(x_BH))
+            errors.append(total_BH)
+        error_BH = errors[-1]
+        # A part is in every sum from its own on. Gradients of half the mean squared error.
+        later_BH = torch.zeros_like(x_BH)
+        gradients: list[list[Tensor]] = [[], [], []]
+        scale = 1.0 / (len(x_BH) * len(errors))
+        for (rows, columns, values), decoder, own_BH in zip(
+            reversed(parts), reversed(decoders), reversed(errors), strict=True
+        ):
+            later_BH = later_BH + own_BH
+            by_value = _dots(later_BH, rows, decoder, columns) * scale
+            order = torch.argsort(columns, stable=True)
+            rows, columns, values, by_value = (v[order] for v in (rows, columns, values, by_value))
+            size = len(decoder)
+            gradients[0].insert(0, _product(columns, rows, by_value, x_BH, size))
+            gradients[1].insert(0, _product(columns, rows, values * scale, later_BH, size))
+            bias = torch.zeros(size, device=x_BH.device).index_add_(0, columns, by_value)
+            gradients[2].insert(0, bias)
+        self._adam([torch.cat(own) for own in gradients])
         self.decoder_KH /= self.decoder_KH.norm(dim=1, keepdim=True).clamp_min(1e-12)
         self.silent_K += len(x_BH)
         self.silent_K[column_N] = 0

@@ -59,7 +59,7 @@ _TRIED, _LIKELIER = 32, 5
 
 
 @dataclass(frozen=True)
-class Source:
+class StateSource:
     """What a dictionary is learned of: one state of one layer of a model, on a text."""
 
     model: Surveyed
@@ -89,7 +89,7 @@ class Source:
         return self.ids[-count:] if count >= 2 else self.ids
 
 
-def source_of(model: Subject, text: LongText, options: DictionaryOptions) -> Source:
+def source_of(model: Subject, text: LongText, options: DictionaryOptions) -> StateSource:
     """What a dictionary is learned of.
 
     Raises:
@@ -107,7 +107,7 @@ def source_of(model: Subject, text: LongText, options: DictionaryOptions) -> Sou
         raise InspectionError(
             f"there is no layer {layer}; this model has layers 0..{config.num_layers - 1}"
         )
-    return Source(model, text.ids, layer, quantity)
+    return StateSource(model, text.ids, layer, quantity)
 
 
 def plan_of(config: ModelConfig, tokens: int, options: DictionaryOptions) -> LearningPlan:
@@ -191,7 +191,7 @@ def report(
     Raises:
         InspectionError: The order is not known, or the states grow without limit.
     """
-    source = Source(model, text.ids, dictionary.layer, dictionary.source)
+    source = StateSource(model, text.ids, dictionary.layer, dictionary.source)
     part = end_of(text)
     survey = survey_readout(model, part, dictionary, PASSAGES)
     share_K, strength_K = _activity(source, part.ids, dictionary)
@@ -244,7 +244,7 @@ def best_scores(survey: NeuronSurvey) -> list[FeatureScore | None]:
 
 
 def _activity(
-    source: Source, ids: Ids, dictionary: Dictionary
+    source: StateSource, ids: Ids, dictionary: Dictionary
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """At which share of the places each latent acts, and how strongly on average there."""
     count, acts_K, sums_K = 0, np.zeros(dictionary.size), np.zeros(dictionary.size)
@@ -256,7 +256,7 @@ def _activity(
     return acts_K / max(count, 1), sums_K / np.maximum(acts_K, 1.0)
 
 
-def reconstruct(model: Subject, source: Source, dictionary: Dictionary) -> Reconstruction:
+def reconstruct(model: Subject, source: StateSource, dictionary: Dictionary) -> Reconstruction:
     """How much of the states a dictionary keeps, on what it was not learned from."""
     ids = source.held_out[-REPORTED_TOKENS:]
     count, active, error = 0, 0.0, 0.0
@@ -332,7 +332,7 @@ def _stretches(ids: Ids, streams: int, steps: int) -> NDArray[np.int64]:
 
 def _likelier(
     model: Subject,
-    source: Source,
+    source: StateSource,
     dictionary: Dictionary,
     numbers: Sequence[int],
     strength_K: NDArray[np.float64],

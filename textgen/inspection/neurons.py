@@ -273,9 +273,9 @@ def _layers(
     for layer in set(layers or ()) - chunk.units.keys():
         check_neuron((layer, 0), len(chunk.units), size)
     wanted = sorted(chunk.units) if layers is None else sorted(set(layers))
-    for neuron in detail:
-        if neuron[0] not in chunk.units:
-            check_neuron(neuron, len(chunk.units), size)
+    for layer, unit in detail:
+        if unit not in chunk.units.get(layer, ()):
+            check_neuron((layer, unit), len(chunk.units), size)
     return {
         layer: LayerFigures(
             chunk.units[layer],

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from textgen.inspection.dictionary import Dictionary
 from textgen.inspection.dictionary_report import NamedCount, named_count
-from textgen.inspection.latents import Source, best_scores, end_of, plan_of, survey_readout
+from textgen.inspection.latents import StateSource, best_scores, end_of, plan_of, survey_readout
 from textgen.inspection.neurons import survey_reading
 from textgen.inspection.reading import Reading
 from textgen.inspection.subject import LongText, Subject, Surveyed
@@ -82,7 +82,7 @@ def count_controls(
 
     require_sklearn()
     part = end_of(text)
-    source = Source(model, text.ids, dictionary.layer, dictionary.source)
+    source = StateSource(model, text.ids, dictionary.layer, dictionary.source)
     x_TH = _some(source.states(source.learned[-COMPONENT_STATES:]), COMPONENT_STATES)
     plan = replace(
         plan_of(model.saved.config, len(source.learned), options),
