@@ -19,41 +19,52 @@ from textgen.inspection.dictionary_learning import LearningPlan, learn_dictionar
 SMALL = {"latents": 64, "active": 4, "states": 15_000, "threads": 1}
 
 
-def superposed(features: int, hidden: int, seed: int = 0):
-    """Endless states in which few of many known directions act, and these directions."""
-    rng = np.random.default_rng(seed)
-    directions = rng.normal(size=(features, hidden))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-
-    def chunks():
-        while True:
-            on = rng.random((4096, features)) < 0.05
-            strength = on * rng.uniform(0.5, 1.5, on.shape)
-            yield (strength @ directions + 0.3).astype(np.float32)
-
-    return chunks(), directions
+def superposed(seed: int = 0, draw: int = 0):
+    """Endless states of 32 neurons in which few of 24 known directions act, each spread over all
+    neurons: the states, which directions act, and the directions."""
+    spread = np.random.default_rng(seed).choice([-1.0, 1.0], size=(24, 32)) / np.sqrt(32)
+    rng = np.random.default_rng([seed, draw])
+    while True:
+        on = rng.random((4096, 24)) < 0.08
+        strength = on * rng.uniform(0.5, 1.5, on.shape)
+        yield (strength @ spread + 0.3).astype(np.float32), on, spread
 
 
 @pytest.fixture(scope="module")
-def learned() -> tuple[Dictionary, np.ndarray]:
-    states, directions = superposed(24, 16)
-    plan = LearningPlan(latents=64, active=2, states=20_000)
-    return learn_dictionary(states, plan, layer=0, state="h"), directions
+def learned() -> Dictionary:
+    plan = LearningPlan(latents=48, active=3, states=30_000)
+    states = (chunk for chunk, _, _ in superposed())
+    return learn_dictionary(states, plan, layer=0, state="h")
 
 
-def test_more_directions_than_neurons_are_found(learned: tuple[Dictionary, np.ndarray]) -> None:
-    found, directions = learned
-    cosines = (found.decoder_KH @ directions.T).max(axis=0)
-    assert np.median(cosines) > 0.8
-    # No neuron is any of them.
-    assert np.abs(directions).max(axis=1).mean() < 0.8
+def aucs(values_TK: np.ndarray, holds_T: np.ndarray) -> np.ndarray:
+    """The AUC of each column, ties counting half."""
+    from scipy.stats import rankdata
+
+    true, ranks = int(holds_T.sum()), rankdata(values_TK, axis=0)
+    sums = ranks[holds_T].sum(axis=0) - true * (true + 1) / 2
+    return sums / (true * (len(holds_T) - true))
 
 
-def test_a_threshold_stands_for_the_largest_few(learned: tuple[Dictionary, np.ndarray]) -> None:
-    found, _ = learned
-    x = next(superposed(24, 16)[0])
+def test_what_no_neuron_has_is_one_latent(learned: Dictionary) -> None:
+    """Chosen on one draw of the states, measured on another."""
+    (x, on, spread), (y, later, _) = (next(superposed(draw=draw)) for draw in (1, 2))
+    latent, neuron = [], []
+    for place in range(24):
+        best = int(aucs(learned.encode(x), on[:, place]).argmax())
+        latent.append(float(aucs(learned.encode(y, [best]), later[:, place])[0]))
+        best = int(np.abs(aucs(x, on[:, place]) - 0.5).argmax())
+        neuron.append(float(abs(aucs(y[:, [best]], later[:, place])[0] - 0.5)) + 0.5)
+    assert np.median(latent) >= 0.95 and min(latent) > 0.9
+    assert max(neuron) < 0.8
+    assert np.median((learned.decoder_KH @ spread.T).max(axis=0)) > 0.8
+
+
+def test_a_threshold_stands_for_the_largest_few(learned: Dictionary) -> None:
+    found = learned
+    x = next(superposed(draw=3))[0]
     a = found.encode(x)
-    assert 1.6 < np.count_nonzero(a, axis=1).mean() < 2.4
+    assert 2.4 < np.count_nonzero(a, axis=1).mean() < 3.6
     assert a.min() == 0.0 and a[a > 0].min() > found.threshold
     error = np.square(found.decode(a) - x).sum() / np.square(x - x.mean(axis=0)).sum()
     assert error < 0.25
@@ -62,10 +73,10 @@ def test_a_threshold_stands_for_the_largest_few(learned: tuple[Dictionary, np.nd
 
 
 def test_a_latent_reads_and_moves_as_the_dictionary_does(
-    learned: tuple[Dictionary, np.ndarray],
+    learned: Dictionary,
 ) -> None:
-    found, _ = learned
-    x = next(superposed(24, 16)[0])
+    found = learned
+    x = next(superposed(draw=3))[0]
     number = int(np.count_nonzero(found.encode(x), axis=0).argmax())
     target = found.target(number)
     assert np.allclose(target.readings(x), found.encode(x)[:, number], atol=1e-5)
@@ -80,7 +91,10 @@ def test_a_latent_reads_and_moves_as_the_dictionary_does(
 
 def test_the_same_seed_gives_the_same_dictionary() -> None:
     plan = LearningPlan(latents=12, active=2, states=2000)
-    one, two = (learn_dictionary(superposed(8, 6)[0], plan, layer=0, state="c") for _ in range(2))
+    one, two = (
+        learn_dictionary((x for x, _, _ in superposed()), plan, layer=0, state="c")
+        for _ in range(2)
+    )
     assert np.array_equal(one.encoder_KH, two.encoder_KH) and one.threshold == two.threshold
 
 
@@ -90,12 +104,10 @@ def test_states_that_do_not_vary_have_no_dictionary() -> None:
         learn_dictionary([np.ones((100, 3), np.float32)], plan, layer=0, state="h")
 
 
-def test_it_comes_back_from_its_file(
-    learned: tuple[Dictionary, np.ndarray], tmp_path: Path
-) -> None:
+def test_it_comes_back_from_its_file(learned: Dictionary, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    found = replace(learned[0], model="abc", info={"text": "made up"})
+    found = replace(learned, model="abc", info={"text": "made up"})
     path = found.save(tmp_path / "model.safetensors")
     again = load_dictionary(tmp_path / "model.safetensors", "abc")
     for name, value in vars(found).items():

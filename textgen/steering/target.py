@@ -159,13 +159,13 @@ class Target(Shown):
         )
 
     def readings(self, x_TH: Floats) -> Floats:
-        """What it reads in some states of its layer, `(T,)`.
+        """What it reads in some states of its layer, `(..., H)`.
 
         A neuron reads its value, a direction its projection, a latent its activation: 0 up to its
         threshold.
         """
         if self.unit is not None:
-            return x_TH[:, self.unit]
+            return x_TH[..., self.unit]
         assert self.read is not None
         p_T: Floats = x_TH @ self.read
         if self.threshold is None:
