@@ -165,7 +165,7 @@ def read_features(
         for begin, ids_TB in batch.windows():
             layers, state = _states(network, ids_TB, state, quantity, edits)
             if target is not None:
-                raw_TBU = target.values({target.state: layers[target.layer]})[:, :, None]
+                raw_TBU = target.readings(layers[target.layer])[:, :, None]
             else:
                 raw_TBU = layers[0] if len(layers) == 1 else np.concatenate(layers, axis=2)
             seen_TBU = raw_TBU if plain else seen(raw_TBU, quantity)

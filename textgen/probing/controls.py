@@ -448,7 +448,9 @@ def _first_held_out(examples: Examples) -> Ints:
 def _clamp(given: ControlInput) -> Edit:
     """The edit that clamps what the claim is about to its mean."""
     if given.target is not None:
-        return given.target[0].edit(0.0, given.neuron.mean)
+        target = given.target[0]
+        # A latent is silent at most places: what is held is the sum that its threshold cuts.
+        return target.edit(0.0, given.neuron.mean if target.threshold is None else target.mean)
     assert given.column is not None
     return _clamp_column(given, given.column)
 

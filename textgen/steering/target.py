@@ -158,21 +158,6 @@ class Target(Shown):
             write=self.write,
         )
 
-    def readings(self, x_TH: Floats) -> Floats:
-        """What it reads in some states of its layer, `(..., H)`.
-
-        A neuron reads its value, a direction its projection, a latent its activation: 0 up to its
-        threshold.
-        """
-        if self.unit is not None:
-            return x_TH[..., self.unit]
-        assert self.read is not None
-        p_T: Floats = x_TH @ self.read
-        if self.threshold is None:
-            return p_T
-        p_T = p_T + np.float32(self.bias)
-        return np.where(p_T > self.threshold, p_T, np.float32(0.0))
-
     def value(self, state: Mapping[str, Floats], row: int = 0) -> float:
         """The coordinate in a state of its layer, each array `(B, H)`."""
         return float(self.values({self.state: state[self.state][row]}))
@@ -184,6 +169,17 @@ class Target(Shown):
         assert self.read is not None
         result: Floats = states[self.state] @ self.read
         return result
+
+    def readings(self, x_H: Floats) -> Floats:
+        """What it reads in states of its layer: an array `(..., H)` becomes one `(...)`.
+
+        That is its coordinate; of a latent the activation, 0 up to its threshold.
+        """
+        read = self.values({self.state: x_H})
+        if self.threshold is None:
+            return read
+        read = read + np.float32(self.bias)
+        return np.where(read > self.threshold, read, np.float32(0.0))
 
     def check(self, config: ModelConfig) -> None:
         """Check that a model has it.
