@@ -109,6 +109,7 @@ TAKING = {
     textgen.Model.read: "ReadSettings",
     textgen.Model.view: "ViewSettings",
     textgen.Model.neurons: "NeuronSettings",
+    textgen.Model.features: "DictionarySettings",
     textgen.Model.similar: "SimilarSettings",
     textgen.Model.find: "FindSettings",
     textgen.occurrences: "OccurrenceSettings",

@@ -56,6 +56,8 @@ HELD_OUT, REPORTED_TOKENS = 0.1, 200_000
 _STREAMS, _SKIPPED, _STEPS = 32, 32, 256
 #: Places at which it is tried what a latent makes likelier, and symbols that are told.
 _TRIED, _LIKELIER = 32, 5
+#: A smaller gain in probability is not told.
+_LEAST_GAIN = 0.005
 
 
 @dataclass(frozen=True)
@@ -363,7 +365,7 @@ def _likelier(
             found[number] = tuple(
                 (label_of(vocabulary, int(token)), float(gain_V[token]))
                 for token in best
-                if gain_V[token] > 0.0
+                if gain_V[token] > _LEAST_GAIN
             )
             trying.advance()
     return found
