@@ -303,7 +303,7 @@ def run(options: argparse.Namespace) -> None:
         points = points_on_the_way(job, saved, texts, options.texts, options.chars)
         return EmergenceRun(variant=job.variant, figures=figures, points=points)
 
-    for happening in runs.events(measure, Emergence):
+    for happening in runs.events(measure, Emergence, EmergenceRun):
         if isinstance(happening, RunEvent) and isinstance(happening.event, Report):
             report = happening.event
             keep(jobs[happening.number - 1].folder, report)

@@ -51,6 +51,7 @@ def asked(tmp_path: Path) -> argparse.Namespace:
     )
 
 
+@pytest.mark.slow
 def test_a_run_is_measured_on_its_way_and_goes_on(
     benchmark: ModuleType, asked: argparse.Namespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
