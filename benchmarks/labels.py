@@ -9,8 +9,8 @@ pieces of 400 characters. Printed are
 
 - its accuracy on held-out pieces, and on 400-character samples under each label;
 - bits per character of the held-out texts under the right label, none, and the wrong one: read in
-  one go, where a network without a label soon sees whose the text is, and in windows of 400
-  characters, where it does not;
+  one go, where a network without a label soon sees whose the text is, in windows of 400 characters,
+  and of 50, where it does not;
 - the share of samples judged as the first author's at weights from 0 to 1 of the two labels;
 - the same under steering of the same model by a direction, which is found as `inspect find` does,
   and what the texts cost the model without label and steering.
@@ -32,7 +32,7 @@ import numpy as np
 
 import textgen
 
-PIECE = 400
+PIECE, BEGINNING = 400, 50
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 DOSES = (-3.0, -1.5, 0.0, 1.5, 3.0)
 
@@ -115,7 +115,11 @@ def main() -> None:
 
     for name, text in held_out.items():
         other = second if name == first else first
-        for how, chosen in (("whole", {"streams": 16}), ("windows", {"window": PIECE})):
+        for how, chosen in (
+            ("whole", {"streams": 16}),
+            ("windows", {"window": PIECE}),
+            ("beginnings", {"window": BEGINNING}),
+        ):
             bits = []
             for label in (name, None, other):
                 cost = model.evaluate(text=text, label=label, **chosen)

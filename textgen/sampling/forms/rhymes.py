@@ -24,8 +24,9 @@ from textgen.sampling.forms.lines import Line, Mask
 from textgen.sampling.forms.rules import end_words_rule
 
 #: So many words may end a line that begins a rhyme: the most frequent ones that have partners; and
-#: no more than make an automaton of so many states.
-MOST_WORDS, MOST_STATES = 600, 2**18
+#: no more than make an automaton of so many states. That of a line with several beginnings is made
+#: for many more rhymes, so it is smaller.
+MOST_WORDS, MOST_STATES, MOST_OF_SEVERAL = 600, 2**18, 2**16
 #: So many rhymes are tried for lines further down, those with the most words first.
 MOST_TRIED = 12
 _ACUTE = "\u0301"
@@ -219,7 +220,9 @@ class Rhymes:
 
     def _fewer(self, line: int, groups: Sequence[_Group]) -> list[_Group]:
         """The most frequent words of them, and more where a beginning of the line needs others."""
-        letters = MOST_STATES // len(self._lines[line].rule.table_SK)
+        own = self._lines[line]
+        most = MOST_STATES if len(own.starts_Q) == 1 else MOST_OF_SEVERAL
+        letters = most // len(own.rule.table_SK)
         can_QW: dict[str, Mask] = {}
         for safe_Q, words in groups:
             can_QW.update(zip(words, self._ends[line].can_end(safe_Q, words).T, strict=True))
