@@ -7,13 +7,16 @@
 It takes the two ways in turns, and gives the median of the ratios. `kills` starts workers and kills
 one after the other at random moments; in the end it compares the record with that of one worker
 that nobody disturbed: no run may be lost, none trained twice, no figure other than those of the
-clock.
+clock. Its workers are forks of one process that has the libraries loaded, for otherwise most kills
+would meet an import.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import multiprocessing
 import os
 import random
 import re
@@ -104,30 +107,61 @@ def trained_twice(folder: Path) -> list[str]:
     return found
 
 
-def kills(options: argparse.Namespace) -> None:
-    rng = random.Random(options.seed)
-    words = ("--cells", "gru,rnn", "--rng", f"1..{options.runs // 2}", "--params", "3k")
-    words += ("--steps", str(options.steps))
+def work(folder: Path, options: argparse.Namespace) -> None:
+    """A worker, in a process of its own."""
+    from textgen.comparison import Compared, compare_cells, search_settings
+    from textgen.options import TrainOptions
+
+    base = TrainOptions(steps=options.steps, batch_size=4, seq_len=16, threads=1, save_every=3)
     if options.search:
-        words = ("--search", "hidden=4..16:log,dropout=0..0.5", "--trials", str(options.runs))
-        words += ("--steps", str(options.steps))
+        space = "hidden=4..16:log,dropout=0..0.5"
+        events = search_settings(
+            "text.txt", space, base, trials=options.runs, out=folder, join=True
+        )
+    else:
+        rngs = range(1, options.runs // 2 + 1)
+        events = compare_cells(
+            "text.txt", "gru,rnn", base, params=3000, rngs=rngs, out=folder, join=True
+        )
+    *_, last = events
+    os._exit(0 if isinstance(last, Compared) else 1)
+
+
+def kills(options: argparse.Namespace) -> None:
+    sys.path.insert(0, str(ROOT))
+    os.environ["TEXTGEN_CACHE"] = str(Path("cache").absolute())
+    for name in ("textgen.api", "textgen.comparison", *(["optuna"] if options.search else [])):
+        importlib.import_module(name)
+    fork = multiprocessing.get_context("fork")
+    rng = random.Random(options.seed)
+
+    def begin(folder: Path) -> Any:
+        worker = fork.Process(target=work, args=(folder, options))
+        worker.start()
+        return worker
+
     calm = Path("calm").absolute()
-    whole = seconds(calm, 1, words)
+    began = time.perf_counter()
+    first = begin(calm)
+    first.join()
+    assert first.exitcode == 0
+    whole = time.perf_counter() - began
+    print(f"one worker alone: {whole:.1f} s, load {os.getloadavg()[0]:.1f}", flush=True)
     done, rounds, taken_over = 0, 0, 0
     while done < options.kills:
         folder = Path(f"killed-{rounds}").absolute()
-        workers = [start(folder, *words) for _ in range(options.workers)]
-        while any(worker.poll() is None for worker in workers):
+        workers = [begin(folder) for _ in range(options.workers)]
+        while any(worker.is_alive() for worker in workers):
             time.sleep(rng.uniform(0, options.every * whole))
             place = rng.randrange(len(workers))
-            if workers[place].poll() is None and done < options.kills:
-                workers[place].send_signal(signal.SIGKILL)
-                workers[place].wait()
+            if workers[place].is_alive() and done < options.kills:
+                os.kill(workers[place].pid, signal.SIGKILL)
+                workers[place].join()
                 done += 1
-                workers[place] = start(folder, *words)
-        codes = [worker.returncode for worker in workers]
-        said = Path("said.txt").read_text()
-        assert not any(codes), said
+                workers[place] = begin(folder)
+        for worker in workers:
+            worker.join()
+            assert worker.exitcode == 0, worker.exitcode
         claims = os.listdir(folder / "sweep/claims")
         times = Counter(re.sub(r"\.\d+(\.failed)?$", "", name) for name in claims)
         runs = {name for name in times if name not in ("drawing", "planning")}

@@ -23,7 +23,10 @@ from textgen.export import exported
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     "README.md",
-    *(f"docs/{name}.md" for name in ("guide", "neurons", "networks", "class", "writers")),
+    *(
+        f"docs/{name}.md"
+        for name in ("guide", "neurons", "networks", "class", "writers", "many_machines")
+    ),
 ]
 #: Those whose commands take few seconds; `make test-pages` runs the others.
 QUICK = ("README.md", "docs/class.md")
@@ -38,7 +41,6 @@ GUIDES = [
             "glossary",
             "installation",
             "machines",
-            "many_machines",
         )
     ),
 ]
@@ -171,6 +173,8 @@ def run_server(words: list[str]) -> None:
         assert process.wait(30) in (143, 1)  # 1: on Windows, where it is ended from outside.
 
 
+#: Options of another program.
+TORCHRUN = {"--max-restarts", "--nproc-per-node"}
 #: What is only read: a test of its own starts such workers.
 SUBMITTED = "--submit"
 #: Each is a process of its own, or translated by torch for seconds.
@@ -250,6 +254,7 @@ def test_every_option_that_the_pages_name_exists() -> None:
     """A flag that is no longer there is no longer written about."""
     parameters = [own for command in [get_command(app), *COMMANDS] for own in command.params]
     flags = {flag for own in parameters for flag in (*own.opts, *own.secondary_opts)} | {"--help"}
+    flags |= TORCHRUN
     for page in [*PAGES, *GUIDES, *LESSONS]:
         for flag in set(re.findall(r"`(--[a-z-]+)", (ROOT / page).read_text("utf-8"))):
             assert flag in flags, f"{page} names {flag}"

@@ -100,6 +100,7 @@ def test_the_best_run_is_a_model(corpus: str) -> None:
     assert [run.values for run in other.runs] != [run.values for run in result.runs]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_before")
 def test_bad_runs_are_given_up_and_a_kill_changes_nothing(
     corpus: str, monkeypatch: pytest.MonkeyPatch

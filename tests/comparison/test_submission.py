@@ -93,6 +93,7 @@ def alone() -> Any:
     return timeless(json.loads(Path("alone/comparison.json").read_text("utf-8")))
 
 
+@pytest.mark.slow
 def test_workers_of_this_machine(place: Path) -> None:
     """The command returns at once, the workers draw the table, and the state is told."""
     result = textgen_cli(*WORDS, "--submit", "local", "--workers", "2", "--threads", "1")
@@ -115,6 +116,7 @@ def end_all(folder: Path) -> None:
             os.kill(run.process, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_worker_that_fails_says_why(place: Path, request: pytest.FixtureRequest) -> None:
     """Also one that was killed. A terminal that is closed ends none of them."""
     wrong = ["compare", "text.txt", "--cells", "gru", "--steps", "3", "--params", "2", "--join"]
@@ -140,6 +142,7 @@ def test_a_worker_that_fails_says_why(place: Path, request: pytest.FixtureReques
     assert sweep_status(Path("shared")).counts == {"left": 1, "waiting": 1}
 
 
+@pytest.mark.slow
 def test_an_array_of_slurm(slurm: Path) -> None:
     words = [*WORDS, "--threads", "1", "--submit", "slurm", "--workers", "2"]
     result = textgen_cli(*words, "--slurm", "partition=cpu,time=90,cpus-per-task=1")

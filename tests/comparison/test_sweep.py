@@ -27,9 +27,11 @@ from textgen.comparison import (
     compare_cells,
     compare_history,
     compare_task,
+    sweep,
     sweep_status,
 )
 from textgen.errors import ConfigError, FolderInUseError, RunFolderError, TrainingDivergedError
+from textgen.files import FolderLock
 from textgen.options import TrainOptions
 from textgen.training.events import Report, Saved
 from textgen.training.run import Run
@@ -189,6 +191,25 @@ def test_a_run_that_diverged_after_a_kill_is_told_alike(
     assert timeless(record()) == first
 
 
+def test_a_folder_in_which_somebody_is_at_work_is_waited_for(
+    corpus: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a comparison that does not share its runs out."""
+    monkeypatch.setattr(sweep, "LOOK", 0.01)
+    Path("shared/gru-1").mkdir(parents=True)
+    with FolderLock(Path("shared/gru-1")):
+        asked = 0
+
+        def stop() -> bool:
+            nonlocal asked
+            asked += (SWEEP / "results/rnn-1.json").exists()
+            return asked > 3
+
+        *_, last = compare(stop=stop)
+        assert isinstance(last, Halted) and last.label == "gru, rng 1"
+    assert isinstance(compare()[-1], Compared)
+
+
 def test_what_is_begun_again_forgets_what_was_shared_out(corpus: str) -> None:
     compare()
     assert SWEEP.exists()
@@ -207,6 +228,7 @@ def test_what_a_worker_has_is_not_begun_again(corpus: str) -> None:
     del events
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed(alone: Any, tmp_path: Path) -> None:
     """A few kills at moments that are spread; `benchmarks/workers.py` does so at random."""
     words = ["compare", "text.txt", "--cells", "gru,rnn", "--params", "3k"]

@@ -124,6 +124,11 @@ class Sweep(Generic[Result]):
             RunFolderError: All that is left has failed.
         """
         names = list(labels)
+
+        def place(name: str) -> dict[str, Any]:
+            number = names.index(name) + 1
+            return {"label": labels[name], "number": number, "runs": len(names)}
+
         with self.worker() as worker:
             # What failed before this worker came is tried once more.
             again = {claim for claim in worker.latest().values() if claim.failed}
@@ -143,6 +148,9 @@ class Sweep(Generic[Result]):
                         break
                     with task("waiting for the runs of other workers"):
                         time.sleep(max(LOOK, LOOK_FOR_EACH * len(left)))
+                    if stop():
+                        yield Halted(**place(left[0]))
+                        return None
                     continue
                 # Where many come at once, they do not all want the next one.
                 name = random.choice(free) if lost else free[0]
@@ -151,16 +159,9 @@ class Sweep(Generic[Result]):
                     lost += 1
                     continue
                 lost = 0
-                place: dict[str, Any] = {
-                    "label": labels[name],
-                    "number": names.index(name) + 1,
-                    "runs": len(names),
-                }
-                if not (yield from self._perform(name, before, place, perform, worker)):
-                    yield Halted(**place)
-                    return None
-                if stop() and len(self.done()) < len(names):
-                    yield Halted(**place)
+                is_whole = yield from self._perform(name, before, place(name), perform, worker)
+                if not is_whole or (stop() and len(self.done()) < len(names)):
+                    yield Halted(**place(name))
                     return None
             if left:
                 raise RunFolderError(_failures(self.folder, failed))
@@ -232,7 +233,8 @@ class Sweep(Generic[Result]):
             return True
         if claim.failed:
             return claim in again
-        return worker.is_gone(claim)
+        # Its own claim is of a folder in which somebody else was at work.
+        return claim.owner == worker.owner or worker.is_gone(claim)
 
     def _perform(
         self,
