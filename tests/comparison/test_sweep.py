@@ -207,6 +207,7 @@ def test_a_folder_in_which_somebody_is_at_work_is_waited_for(
 
         *_, last = compare(stop=stop)
         assert isinstance(last, Halted) and last.label == "gru, rng 1"
+        assert generations(SWEEP)["gru-1"] == 1
     assert isinstance(compare()[-1], Compared)
 
 

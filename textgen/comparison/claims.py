@@ -246,12 +246,15 @@ class Worker(Claims):
             name: What is claimed.
             before: The claim that counted up to now.
         """
+        self._looked = clock()
+        if before is not None and before.owner == self.owner and not before.failed:
+            self._held = (name, before.number)  # Which it had let go.
+            return True
         number = 1 if before is None else before.number + 1
         data = json.dumps(asdict(self.owner)).encode()
         if not create_once(self.folder / _CLAIMS / f"{name}.{number}", data):
             return False
         self._held = (name, number)
-        self._looked = clock()
         return True
 
     @property

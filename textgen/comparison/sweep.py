@@ -48,6 +48,8 @@ RECORD_NAME = "comparison.json"
 #: The folder of all that workers share, in the folder of the comparison.
 SWEEP_NAME = "sweep"
 _PLAN, _RESULTS = "plan.json", "results"
+#: How it went with a run.
+_OVER, _STOPPED, _BUSY = "over", "stopped", "busy"
 #: Claims that are not of runs.
 PLANNING, _DRAWING = "planning", "drawing"
 #: Seconds between two looks at what the others do; more where many are at work.
@@ -132,7 +134,7 @@ class Sweep(Generic[Result]):
         with self.worker() as worker:
             # What failed before this worker came is tried once more.
             again = {claim for claim in worker.latest().values() if claim.failed}
-            lost = 0
+            lost, busy = 0, set[str]()
             while True:
                 done = self.done()
                 claims = worker.latest()
@@ -153,14 +155,19 @@ class Sweep(Generic[Result]):
                         return None
                     continue
                 # Where many come at once, they do not all want the next one.
+                free = [name for name in free if name not in busy] or free
                 name = random.choice(free) if lost else free[0]
                 before = claims.get(name)
                 if not worker.take(name, before):
                     lost += 1
                     continue
                 lost = 0
-                is_whole = yield from self._perform(name, before, place(name), perform, worker)
-                if not is_whole or (stop() and len(self.done()) < len(names)):
+                went = yield from self._perform(name, before, place(name), perform, worker)
+                if went == _BUSY:
+                    # What else is free comes first.
+                    busy.add(name)
+                    time.sleep(LOOK)
+                if went == _STOPPED or (stop() and len(self.done()) < len(names)):
                     yield Halted(**place(name))
                     return None
             if left:
@@ -243,14 +250,14 @@ class Sweep(Generic[Result]):
         place: Mapping[str, Any],
         perform: Perform[Result],
         worker: Worker,
-    ) -> Generator[Happening, None, bool]:
-        """Train and measure a run; False where it was stopped."""
+    ) -> Generator[Happening, None, str]:
+        """Train and measure a run; how that went."""
         if before is not None and before.owner is not None and not before.failed:
             remove_lock_of(self.folder / name, before.owner.process, before.owner.host)
         try:
             result = yield from perform(name, place, worker)
             if result is None:
-                return False
+                return _STOPPED
             worker.check()
             self._save(name, result)
             worker.let_go()
@@ -258,12 +265,12 @@ class Sweep(Generic[Result]):
         except (ClaimLostError, FolderInUseError):
             # Somebody is at it who was taken for dead: he, or who has it now, brings it to an end.
             worker.let_go()
-            time.sleep(LOOK)
+            return _BUSY
         except (TextgenError, MemoryError) as error:
             reason = getattr(error, "marked", str(error)) or type(error).__name__
             worker.fail(reason)
             yield Failed(**place, reason=reason)
-        return True
+        return _OVER
 
     def _save(self, name: str, result: Result) -> None:
         data = json.dumps(asdict(result), ensure_ascii=True)  # type: ignore[call-overload]
