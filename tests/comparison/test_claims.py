@@ -174,6 +174,13 @@ def test_what_failed_says_why(folder: Path) -> None:
         assert not worker.latest()["run"].failed
 
 
+def test_the_claim_with_the_highest_number_counts(folder: Path) -> None:
+    """By its number, not by its name, in whatever order the disk lists them."""
+    for number in (2, 10, *range(12, 40), 11, 9):
+        (folder / f"claims/run.{number}").write_bytes(b"")
+    assert Claims(folder).latest()["run"].number == 39
+
+
 def test_one_does_it_for_all(folder: Path) -> None:
     done: list[int] = []
 
