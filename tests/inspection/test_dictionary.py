@@ -218,3 +218,33 @@ def test_without_a_dictionary_the_message_says_how_to_learn_one(model: textgen.M
     assert not dictionary_path(model.path).exists()
     with pytest.raises(ConfigError, match="no dictionary of latents"):
         model.view("ta", neurons=["latent:3"])
+
+
+def test_controls_stand_beside_the_latents(model: textgen.Model) -> None:
+    settings = {**SMALL, "latents": 32, "states": 3000}
+    report = model.features(switched_text(4000, seed=3), controls=True, **settings)
+    counts = {count.what: count for count in report.counts}
+    sizes = [count.directions for count in report.counts]
+    # Latents; neurons, principal and independent components; random, shuffled, untrained.
+    assert sizes == [32, 24, 24, 24, 32, 32, 32]
+    assert counts["neurons"].named > counts["latents of an untrained network"].named
+    assert len(report.controls().rows) == 7
+
+
+def test_random_directions_act_as_seldom_as_latents(learned: Dictionary) -> None:
+    from textgen.probing.dictionary_controls import random_directions
+
+    x = next(superposed(draw=3))[0]
+    control = random_directions(learned, x, seed=1)
+    share = np.count_nonzero(learned.encode(x)) / (len(x) * learned.size)
+    own = np.count_nonzero(control.encode(x), axis=0) / len(x)
+    assert np.allclose(own, share, atol=1e-3)
+
+
+def test_find_tests_a_latent_by_its_activation(model: textgen.Model) -> None:
+    text = switched_text(8000, seed=3)
+    model.features(text, **{**SMALL, "states": 4000})
+    report = model.find(text, regex=r"\+[^-]*", neuron="latent:0", positions=500, threads=1)
+    hidden = model.trace(text, quantities="hidden")["hidden"]
+    mean = float(model.dictionary.encode(hidden)[:, 0].mean())
+    assert report.asked is not None and report.asked.mean == pytest.approx(mean, rel=0.1)
