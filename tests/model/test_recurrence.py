@@ -15,6 +15,7 @@ import torch
 from support.layer_case import ALL_CELLS, LayerCase, assert_matches_reference
 
 from textgen.cells import Cell, RNNCell, get_cell
+from textgen.model import recurrence
 from textgen.model.network import Engine
 from textgen.model.recurrence import (
     Recurrence,
@@ -213,6 +214,24 @@ def test_all_paths_have_one_signature() -> None:
     assert (
         list(inspect.signature(partial(run_kernel, "lstm", None)).parameters.values()) == expected
     )
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+def test_where_torch_casts_to_another_type_all_is_cast_here(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, played on the CPU with a type that it has: float64."""
+    case = LayerCase.draw(get_cell(name), 5, 3, 4, 6, [(2, 1)])
+    numbers = case.inputs["x"], case.state, case.weights, case.resets
+    kernel = kernel_of(case.cell)
+    expected, last = run_kernel(kernel, None, case.cell, *numbers)
+    monkeypatch.setattr(recurrence, "CAST_HERE", {"cpu"})
+    own, state = run_kernel(kernel, torch.float64, case.cell, *numbers)
+    assert own["h"].dtype == torch.float64
+    torch.testing.assert_close(own["h"].float(), expected["h"])
+    for key, value in state.items():
+        assert value.dtype == torch.float32  # What is carried on keeps its type.
+        torch.testing.assert_close(value, last[key])
 
 
 def test_torchs_kernels_refuse_another_cell() -> None:

@@ -22,6 +22,9 @@ from textgen.model.network import Engine
 
 #: One layer's state: each of the cell's states by name, `(B, H)`.
 TorchState = dict[str, Tensor]
+#: Devices on which autocast is not left to torch: its wrapper of cuDNN computes in float16,
+#: whatever type is asked for, and small gradients become 0 there.
+CAST_HERE = frozenset({"cuda"})
 #: States over a window by name, `(T, B, H)`.
 Sequences = Mapping[str, Tensor]
 
@@ -169,11 +172,17 @@ def run_kernel(
     (weight_hh,) = weights.recurrent
     parameters = [weights.weight_ih, weight_hh, weights.bias, _second_bias(weights)]
     outputs = []
-    with torch.autocast(x_TBI.device.type, dtype=autocast, enabled=autocast is not None):
+    device = x_TBI.device.type
+    own = autocast if device in CAST_HERE else None
+    if own is not None:
+        autocast, x_TBI = None, x_TBI.to(own)
+        parameters = [parameter.to(own) for parameter in parameters]
+    with torch.autocast(device, dtype=autocast, enabled=autocast is not None):
         for start, stop, reset in segments(len(x_TBI), resets):
             if resets is not None and reset is not None:
                 state = resets.apply(reset, state)
-            y_TBH, last = _run(kernel, x_TBI[start:stop], state, parameters)
+            first = state if own is None else {name: v.to(own) for name, v in state.items()}
+            y_TBH, last = _run(kernel, x_TBI[start:stop], first, parameters)
             outputs.append(y_TBH)
             # Under autocast a kernel may hand back bf16, and so may the layer below; what is
             # carried on keeps the type it was given in.
@@ -240,8 +249,13 @@ def bf16_works(kernel: str, device: torch.device) -> bool:
             for shape in ((rows, 4), (rows, 4), (rows,), (rows,))
         ]
         with torch.enable_grad():
-            with torch.autocast(device.type, dtype=torch.bfloat16):
-                y, _ = _run(kernel, x, state, parameters)
+            if device.type in CAST_HERE:
+                own = torch.bfloat16
+                state = {name: value.to(own) for name, value in state.items()}
+                y, _ = _run(kernel, x.to(own), state, [p.to(own) for p in parameters])
+            else:
+                with torch.autocast(device.type, dtype=torch.bfloat16):
+                    y, _ = _run(kernel, x, state, parameters)
             torch.autograd.grad(y.float().sum(), x)
     except RuntimeError:
         return False
