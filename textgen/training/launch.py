@@ -26,11 +26,12 @@ def open_ranks() -> Iterator[Crew]:
         return
     if sys.platform == "win32":
         raise ConfigError("torchrun starts several processes on Linux and macOS alone; start one")
-    require_torch("a run of several processes")
-    from textgen.training.torch_ranks import open_group
+    else:
+        require_torch("a run of several processes")
+        from textgen.training.torch_ranks import open_group
 
-    with open_group(rank.rank, rank.world) as group:
-        yield group
+        with open_group(rank.rank, rank.world) as group:
+            yield group
 
 
 def was_restarted() -> bool:
