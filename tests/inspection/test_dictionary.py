@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from support.trained import Trained, train_once
 
 import textgen
 from textgen.errors import CheckpointCorruptError, ConfigError, InspectionError
+from textgen.inspection import dictionary_learning
 from textgen.inspection.dictionary import Dictionary, dictionary_path, load_dictionary
-from textgen.inspection.dictionary_learning import LearningPlan, learn_dictionary
+from textgen.inspection.dictionary_learning import LearningPlan, _Learner, learn_dictionary
 
 #: What a small dictionary of the small model is learned with.
 SMALL = {"latents": 64, "active": 4, "states": 15_000, "threads": 1}
@@ -96,6 +98,45 @@ def test_the_same_seed_gives_the_same_dictionary() -> None:
         for _ in range(2)
     )
     assert np.array_equal(one.encoder_KH, two.encoder_KH) and one.threshold == two.threshold
+
+
+def test_learning_ends_with_small_steps_and_without_new_beginnings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In one pool, as where the states are few."""
+    moved, begun = [], []
+    step, begin = _Learner._adam, _Learner._begin_again
+
+    def adam(self: _Learner, gradients: Any) -> None:
+        before = self.encoder_KH.clone()
+        step(self, gradients)
+        moved.append(float((self.encoder_KH - before).norm()))
+
+    def begin_again(self: _Learner, *given: Any) -> None:
+        begun.append(self.done)
+        begin(self, *given)
+
+    monkeypatch.setattr(_Learner, "_adam", adam)
+    monkeypatch.setattr(_Learner, "_begin_again", begin_again)
+    plan = LearningPlan(latents=48, active=3, states=20_000)
+    learn_dictionary((x for x, _, _ in superposed()), plan, layer=0, state="h")
+    assert moved[-1] < 0.1 * moved[len(moved) // 2]
+    assert 13_000 < max(begun) < 13_400
+
+
+@pytest.mark.parametrize("rest", [1, 40])
+def test_a_few_last_states_do_not_say_how_all_are_distributed(
+    monkeypatch: pytest.MonkeyPatch, rest: int
+) -> None:
+    monkeypatch.setattr(dictionary_learning, "POOL_STATES", 4096)
+
+    def found(states: int) -> Dictionary:
+        plan = LearningPlan(latents=12, active=2, states=states)
+        return learn_dictionary((x for x, _, _ in superposed()), plan, layer=0, state="h")
+
+    whole, more = found(8192), found(8192 + rest)
+    assert np.allclose(more.sd_K, whole.sd_K, rtol=0.2)
+    assert more.threshold == pytest.approx(whole.threshold, rel=0.1)
 
 
 def test_states_that_do_not_vary_have_no_dictionary() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
-from support.made_up_targets import direction, neuron
+from support.made_up_targets import direction, latent, neuron
 
+from textgen.cli.live import live_steering
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
 from textgen.steering import Intervention, LiveSteering, SteeringPlan, parse_specs
@@ -199,3 +201,15 @@ def test_a_dose_is_finite(dose: float) -> None:
     with pytest.raises(ConfigError, match="not finite"):
         steering.dose = dose
     assert steering.dose == 1.0
+
+
+def test_a_latent_is_added_to_by_hand() -> None:
+    model = SimpleNamespace(target=lambda name: latent())
+    steering = live_steering(model, "latent:3=+1", None)  # type: ignore[arg-type]
+    (edit,) = steering.edits_at(0, 1)
+    assert (edit.scale, edit.shift) == (1.0, 2.0)
+    assert steering.spec(1) == "latent:3=+1@0"
+    (again,) = parse_specs([steering.spec(1) or ""], lambda name: latent())
+    assert again.edit.shift == 2.0 and again.mode == "add"
+    with pytest.raises(ConfigError, match="TARGET=DOSE"):
+        live_steering(model, "latent:3=+1:clamp", None)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.made_up_targets import direction, neuron
+from support.made_up_targets import direction, latent, neuron
 
 from textgen.errors import ConfigError
 from textgen.steering import Intervention, Target
@@ -101,6 +101,23 @@ def test_without_a_dose_a_target_is_held_at_its_mean() -> None:
     part = Intervention(target=target)
     np.testing.assert_allclose(value(target, part.edit.apply(X)), target.mean)
     assert str(part) == "0:2.c=+0"
+
+
+@pytest.mark.parametrize("mean", [-1.5, 2.0], ids=["mostly silent", "mostly on"])
+def test_a_latent_is_off_where_it_reads_nothing(mean: float) -> None:
+    target = latent(mean=mean)
+    zero = X - value(target, X)[:, None] * target.write
+    assert (target.readings(zero) > 0.5).all()
+    assert (target.readings(done(target, 0.0, "off")) == 0.0).all()
+    assert (target.readings(done(target, 0.0, "scale")) == 0.0).all()
+    doubled = done(target, 2.0, "scale", zero)
+    np.testing.assert_allclose(target.readings(doubled), 2 * target.readings(zero), rtol=1e-4)
+    assert (done(target, 1.0, "scale") == X).all()
+
+
+def test_a_dose_of_a_latent_is_added_where_nothing_is_said() -> None:
+    assert Intervention(target=latent(), dose=2.0).mode == "add"
+    assert Intervention(target=direction(), dose=2.0).mode == "clamp"
 
 
 @pytest.mark.parametrize("wrong", [{"dose": float("nan")}, {"mode": "push"}])

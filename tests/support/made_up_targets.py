@@ -15,6 +15,12 @@ def neuron(unit: int = 2, **settings: Any) -> Target:
     return Target(**{**values, "mean": 1.0, "sd": 0.5, "unit": unit, **settings})
 
 
+def latent(number: int = 3, **settings: Any) -> Target:
+    """A latent that reads something at half of the places where its projection is 0."""
+    values: dict[str, Any] = {"mean": -0.5, "bias": 0.7, "threshold": 0.4}
+    return direction(f"latent:{number}", **{**values, **settings})
+
+
 def direction(name: str = "mood", size: int = 20, **settings: Any) -> Target:
     """A direction across all units of a layer."""
     rng = np.random.default_rng(4)

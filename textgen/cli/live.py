@@ -97,7 +97,7 @@ def live_steering(model: Model, live: str, base: SteeringPlan | None) -> LiveSte
     if "=" not in live:
         return LiveSteering(model.target(live.strip()), None, base)
     first, *more = parse_spec(live, model.target)
-    if more or first.mode != "clamp" or first.span != ALWAYS:
+    if more or first.mode != first.target.usual_mode or first.span != ALWAYS:
         raise ConfigError(
             f"--live is '{live}'; it takes TARGET or TARGET=DOSE with the first dose, such as "
             "sentiment or 0:137=+1; keys do the rest"

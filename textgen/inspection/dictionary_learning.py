@@ -52,6 +52,8 @@ RATE = 0.03
 NESTED = (16, 4, 1)
 #: After so many states in which it never acted, a latent begins again; not in the last third.
 SILENT = 10_000
+#: So many of the last states say where the threshold lies, and how a latent is distributed.
+MEASURED = 16_384
 #: One of this many states of a batch says where its threshold lies.
 _SAMPLED = 8
 
@@ -186,8 +188,8 @@ class _Learner:
         self.edges = [0, *sorted(sizes)]
         self.generator = torch.Generator().manual_seed(plan.rng + 1)
         self.done = self.steps = 0
-        #: Of the last pool, for what is fitted after learning.
-        self.last_BH = first_BH
+        #: The last states that were read, for what is fitted after learning.
+        self.last_BH = first_BH[:0]
 
     def _own(self, values: Floats) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.plan.device)
@@ -197,11 +199,11 @@ class _Learner:
         batch = self.plan.batch
         for start in range(0, len(pool_BH), batch):
             part = pool_BH[start : start + batch]
-            if len(part) < min(batch, len(pool_BH)):
-                break  # A small rest would count as much as a whole batch.
-            self._step((self._own(part) - self.center_H) / self.length)
-        self.done += len(pool_BH)
-        self.last_BH = pool_BH
+            # A small rest would count as much as a whole batch; alone it is better than nothing.
+            if len(part) == batch or not self.steps:
+                self._step((self._own(part) - self.center_H) / self.length)
+            self.done += len(part)
+        self.last_BH = np.concatenate([self.last_BH, pool_BH[-MEASURED:]])[-MEASURED:]
 
     def _threshold(self, a_BK: Tensor) -> float:
         """Above it lie `active` activations a state, as far as some of the states say."""
@@ -289,13 +291,13 @@ class _Learner:
         self, layer: int, state: StateName, model: str, info: dict[str, Any]
     ) -> Dictionary:
         """What was learned, for states as they are, with the threshold that reads it."""
-        thresholds, count = [], 0
+        threshold, count = 0.0, 0
         sums_K = torch.zeros(self.plan.latents, dtype=torch.float64, device=self.plan.device)
         squares_K = torch.zeros_like(sums_K)
-        for start in range(0, min(len(self.last_BH), 16_384), 1024):
+        for start in range(0, len(self.last_BH), 1024):
             x_BH = (self._own(self.last_BH[start : start + 1024]) - self.center_H) / self.length
             read_BK = x_BH @ self.encoder_KH.T
-            thresholds.append(self._threshold(read_BK + self.bias_K))
+            threshold += self._threshold(read_BK + self.bias_K) * len(x_BH)
             sums_K += read_BK.double().sum(dim=0)
             squares_K += read_BK.double().square().sum(dim=0)
             count += len(x_BH)
@@ -311,7 +313,7 @@ class _Learner:
             encoder_KH=self.encoder_KH.cpu().numpy(),
             bias_K=(self.bias_K.double() * length - moved_K).float().cpu().numpy(),
             decoder_KH=self.decoder_KH.cpu().numpy(),
-            threshold=float(np.mean(thresholds)) * length,
+            threshold=threshold / count * length,
             mean_K=(mean_K * length + moved_K).float().cpu().numpy(),
             sd_K=(sd_K * length).float().cpu().numpy(),
             model=model,

@@ -19,13 +19,14 @@ STEP, LARGEST_DOSE = 0.5, 10.0
 class LiveSteering:
     """One target whose dose may change at any time, and fixed interventions; a `Steering`.
 
-    The target is clamped after all else has acted. A dose counts from the first character that is
-    chosen under it: what is set while a character is being written, or several times between two,
-    leaves no trace. So the schedule of its doses writes the same text again.
+    The dose acts in the usual mode of the target, after all else has acted. It counts from the
+    first character that is chosen under it: what is set while a character is being written, or
+    several times between two, leaves no trace. So the schedule of its doses writes the same text
+    again.
 
     Args:
-        target: What is clamped.
-        dose: In standard deviations from its mean; None: it is free.
+        target: What is clamped, or of a latent added to.
+        dose: In standard deviations; None: it is free.
         base: What else is done.
     Raises:
         ConfigError: `base` clamps the same target, or the dose is not finite.
@@ -70,7 +71,7 @@ class LiveSteering:
         self._move(-STEP)
 
     def zero(self) -> None:
-        """Clamp the target at its mean."""
+        """The dose 0: a neuron is held at its mean."""
         self.dose = 0.0
 
     def release(self) -> None:

@@ -32,12 +32,14 @@ class Intervention:
         scale   p becomes dose * p: 1 changes nothing
         off     p becomes 0: ablation
 
-    In clamp and add a target of negative sign takes the dose with the other sign.
+    In clamp and add a target of negative sign takes the dose with the other sign. A latent reads 0
+    where `p + bias` is not above its threshold, not where `p` is 0: scale acts on this sum, and off
+    holds the sum at 0, or `p` at its mean where that is lower.
 
     Args:
         target: A neuron or a direction.
         dose: In standard deviations for clamp and add, a factor for scale; `off` has none (0).
-        mode: One of `MODES`.
+        mode: One of `MODES`; None: the usual one of the target: clamp, or add of a latent.
         span: When it acts.
     Raises:
         ConfigError: The dose is not finite or the mode unknown.
@@ -45,10 +47,12 @@ class Intervention:
 
     target: Target
     dose: float = 0.0
-    mode: Mode = "clamp"
+    mode: Mode | None = None
     span: Span = ALWAYS
 
     def __post_init__(self) -> None:
+        if self.mode is None:
+            object.__setattr__(self, "mode", self.target.usual_mode)
         if self.mode not in MODES:
             raise ConfigError(f"the mode '{self.mode}' is unknown; choose: {', '.join(MODES)}")
         if not isfinite(self.dose):
@@ -63,7 +67,10 @@ class Intervention:
             return target.edit(0.0, target.mean + shift)
         if self.mode == "add":
             return target.edit(1.0, shift)
-        return target.edit(self.dose if self.mode == "scale" else 0.0, 0.0)
+        bias = 0.0 if target.threshold is None else target.bias
+        if self.mode == "scale":
+            return target.edit(self.dose, (self.dose - 1.0) * bias)
+        return target.edit(0.0, 0.0 if target.threshold is None else min(target.mean, -bias))
 
     def describe(self) -> str:
         """What it does and on which scale, for a person."""
