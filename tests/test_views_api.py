@@ -143,7 +143,9 @@ def test_a_search_is_drawn_at_any_width(model: textgen.Model) -> None:
     report = model.find(model.read(TEXT), feature="vowel", positions=600)
     for width in (60, 80, 120):
         file = io.StringIO()
-        Console(file=file, width=width, color_system=None).print(drawn(report, "m\x1b[1m", 1))
+        Console(file=file, width=width, color_system=None).print(
+            drawn(report, "m\x1b[1m", 1, width)
+        )
         lines = file.getvalue().splitlines()
         assert all(cell_len(line) <= width for line in lines)
         text = " ".join(" ".join(lines).split())

@@ -71,7 +71,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, loads: list[float], seconds: float
         return clock[0]
 
     monkeypatch.setattr(
-        speed, "_trainer", lambda plan, tokens, path: Model(clock, next(times), load)
+        speed, "_trainer", lambda plan, tokens, path, ranks: Model(clock, next(times), load)
     )
     monkeypatch.setattr(speed.time, "perf_counter", tick)
     anything: Any = [None] * 3

@@ -47,6 +47,7 @@ def page_data(network: NumpyNetwork, vocabulary: Vocabulary, text: str, **settin
     model: Any = SimpleNamespace(
         name=settings.pop("name", "a model"),
         network=network,
+        saved_names=(),
         survey=settings.pop("survey", survey),
         saved=SimpleNamespace(
             config=network.config,

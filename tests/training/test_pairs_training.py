@@ -185,6 +185,7 @@ def test_a_batch_without_a_target_carries_its_state(kind: str) -> None:
 
     class Batches:
         carries_state = True
+        counts_all = False
 
         def batch(self, step: int) -> Batch:
             return nothing if step % 2 else batch_of(np.full((4, 3), 5))

@@ -50,8 +50,8 @@ def test_the_windows_shown_are_those_trained_on(
     trained: list[Windows] = []
     windows_of = Plan.windows
 
-    def spy(plan: Plan, *args: Any) -> Windows:
-        trained.append(windows_of(plan, *args))
+    def spy(plan: Plan, *args: Any, **settings: Any) -> Windows:
+        trained.append(windows_of(plan, *args, **settings))
         return trained[-1]
 
     monkeypatch.setattr(Plan, "windows", spy)

@@ -90,9 +90,9 @@ def test_other_tokens_in_the_cache_are_not_gone_on_with(
     read: list[bytes] = []
     windows = Plan.windows
 
-    def noted(plan: Plan, text: Tokens, *more: Any) -> Windows:
+    def noted(plan: Plan, text: Tokens, *more: Any, **settings: Any) -> Windows:
         read.append(text.tobytes())
-        return windows(plan, text, *more)
+        return windows(plan, text, *more, **settings)
 
     assert TokenCache().load(entry["key"], older=True) is not None, "it agrees with itself"
     monkeypatch.setattr(Plan, "windows", noted)
