@@ -60,9 +60,9 @@ def test_statistics_from_chunks_are_those_of_the_whole(make_network: Any) -> Non
     ids = np.random.default_rng(3).integers(0, 11, 200)
     whole = trace(network, ids).arrays["layers.1.cell"].astype(np.float64)
     stats = [s for s in neuron_stats(trace_chunks(network, ids, chunk=7)) if s.layer == 1]
-    # float64 sums of float32 values in another order.
-    np.testing.assert_allclose([s.mean for s in stats], whole.mean(axis=0), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose([s.sd for s in stats], whole.std(axis=0), rtol=1e-9)
+    # What differs from the mean is rounded to float32, 6e-8 of it; means of it are nearer.
+    np.testing.assert_allclose([s.mean for s in stats], whole.mean(axis=0), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose([s.sd for s in stats], whole.std(axis=0), rtol=1e-7)
     np.testing.assert_array_equal([s.minimum for s in stats], whole.min(axis=0))
     np.testing.assert_array_equal([s.maximum for s in stats], whole.max(axis=0))
 

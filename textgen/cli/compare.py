@@ -214,9 +214,9 @@ def compare_command(
 
     textgen compare --task recall --lag 5,10 --cells lstm --params 20k --steps 20
 
-    textgen compare corpus.txt --cells rnn,lstm --params 20k --steps 20 --out cells --join
+    textgen compare corpus.txt --cells rnn,lstm --params 20k --steps 20 --out shared --join
 
-    textgen compare --status --out cells
+    textgen compare --status --out shared
 
     textgen compare corpus.txt --search "hidden=8..32:log,dropout=0..0.5" --trials 3 --steps 20
     """
