@@ -12,7 +12,8 @@ reviews say their label («8 из 10») are taken out before.
 All steps of a run have one schedule, whose learning rate falls to zero at its last step. So the
 first three models of a run are from the midst of a training, and a whole training of as many steps
 would come lower. That moves a point along the curve, and not off it: both of its figures are those
-of the model as it was then.
+of the model as it was then. A run keeps its best model only: where one of the four was worse than
+an earlier one, its point is missing, and `show` says so.
 
 The same command goes on where it was stopped, or where `--minutes` were over. Two processes may
 work at one folder where their `--rng` differ. The whole takes days on two cores: `show` draws
@@ -22,6 +23,7 @@ what is there. Neither the reviews nor a model of them belong into the repositor
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
@@ -207,22 +209,40 @@ def kept_path(folder: Path, step: int) -> Path:
     return folder / f"at-{step}.safetensors"
 
 
-def keep(folder: Path, report: Report) -> None:
-    """Keep the model of a report, where it is one of those that are measured."""
+def keep(folder: Path, report: Report) -> str:
+    """Keep the model of a report, where it is one of those that are measured.
+
+    Only the best model so far is in the folder. Where an earlier one is better, nothing is kept:
+    it is not the model as it was at this step.
+
+    Returns:
+        What is to be said of it; "" is nothing.
+    """
     if report.evaluated and any(report.step * part == report.steps for part in KEPT):
+        if report.val_bits_per_char != report.best_bits_per_char:
+            return f"step {report.step} is left out: an earlier model is better"
         path = kept_path(folder, report.step)
         shutil.copyfile(folder / MODEL_NAME, path)
         record = {"bits_per_char": report.best_bits_per_char}
         atomic_write_text(path.with_suffix(".json"), json.dumps(record) + "\n")
+    return ""
+
+
+def measured_on(texts: LabelledTexts, count: int, chars: int) -> dict[str, Any]:
+    """What points were measured on; those of anything else are measured again."""
+    content = json.dumps([texts.texts, texts.labels]).encode()
+    return {"texts": count, "chars": chars, "labels": hashlib.sha256(content).hexdigest()}
 
 
 def points_on_the_way(
     job: Job, saved: SavedModel, texts: LabelledTexts, count: int, chars: int
 ) -> tuple[Point, ...]:
-    """The points of a run that is over; those that were measured before are read."""
+    """The points of a run that is over; those measured before on the same texts are read."""
     path = job.folder / POINTS_NAME
-    known = points_of(json.loads(path.read_text("utf-8"))) if path.exists() else ()
-    points = {point.step: point for point in known}
+    known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    asked = measured_on(texts, count, chars)
+    same = known.get("measured_on") == asked
+    points = {point.step: point for point in points_of(known)} if same else {}
     examples = examples_of(texts, saved, count, chars)
     steps = job.options.steps or 0
     for step in (0, *(steps // part for part in KEPT)):
@@ -248,6 +268,8 @@ def points_on_the_way(
             "rng": job.options.rng,
             "hidden_size": job.options.hidden_size,
             "texts": len(examples.labels_N),
+            "measured_on": asked,
+            "steps": steps,
             "points": [asdict(points[number]) for number in sorted(points)],
         }
         atomic_write_text(path, json.dumps(record, indent=1) + "\n")
@@ -306,9 +328,11 @@ def run(options: argparse.Namespace) -> None:
     for happening in runs.events(measure, Emergence, EmergenceRun):
         if isinstance(happening, RunEvent) and isinstance(happening.event, Report):
             report = happening.event
-            keep(jobs[happening.number - 1].folder, report)
+            left_out = keep(jobs[happening.number - 1].folder, report)
             if report.evaluated:
                 print(f"{happening.label}: step {report.step}, {', '.join(report.figures())}")
+            if left_out:
+                print(f"{happening.label}: {left_out}")
         elif isinstance(happening, Measured):
             print(f"{happening.label}: {happening.summary}")
         elif isinstance(happening, Halted):
@@ -375,6 +399,12 @@ def chart_of(records: Sequence[Mapping[str, Any]]) -> Chart:
     )
 
 
+def missing(record: Mapping[str, Any]) -> list[int]:
+    """The steps that a record has no point of, though it should."""
+    wanted = {0, *(record["steps"] // part for part in KEPT)} if "steps" in record else set()
+    return sorted(wanted - {point.step for point in points_of(record)})
+
+
 def show(options: argparse.Namespace) -> None:
     """Print the table of what is there, and draw the picture."""
     records = [
@@ -385,6 +415,10 @@ def show(options: argparse.Namespace) -> None:
         raise SystemExit(f"{options.folder} has no points yet; make some with: run")
     records.sort(key=lambda record: (record["hidden_size"], record["cell"], record["rng"]))
     print(table_of(records).to_markdown())
+    for record in records:
+        if steps := missing(record):
+            name = f"{record['cell']} 1x{record['hidden_size']}, rng {record['rng']}"
+            print(f"{name}: no point at step {', '.join(map(str, steps))}")
     if options.picture is not None:
         save_charts(options.picture, [chart_of(records)])
 

@@ -7,12 +7,15 @@ import importlib.util
 import json
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from support.small_runs import ROOT, russian_text
 
+from textgen.probing.labels import LabelledTexts
 from textgen.terminal.chart import charts_picture
 
 
@@ -74,6 +77,53 @@ def test_a_run_is_measured_on_its_way_and_goes_on(
     benchmark.show(argparse.Namespace(folder=asked.out, picture=asked.out / "points.svg"))
     assert capsys.readouterr().out.count("| lstm |") == 5
     assert (asked.out / "points.svg").stat().st_size < 300_000
+
+
+def test_a_model_is_kept_only_as_it_was_then(benchmark: ModuleType, tmp_path: Path) -> None:
+    """The folder has the best model: where that is an earlier one, it is not kept for this step."""
+    (tmp_path / "model.safetensors").write_bytes(b"best")
+    report: Any = SimpleNamespace(
+        evaluated=True, step=4, steps=8, val_bits_per_char=2.5, best_bits_per_char=2.4
+    )
+    assert "step 4 is left out" in benchmark.keep(tmp_path, report)
+    assert not benchmark.kept_path(tmp_path, 4).exists()
+    report.best_bits_per_char = 2.5
+    assert benchmark.keep(tmp_path, report) == ""
+    assert benchmark.kept_path(tmp_path, 4).read_bytes() == b"best"
+    point = {"chars": 1, "bits_per_char": 2.0, "unit": 0.6, "probe": 0.8, "random_100": 0.7}
+    points = [{**point, "step": step} for step in (0, 1, 2, 8)]
+    assert benchmark.missing({"steps": 8, "points": points}) == [4]
+
+
+@pytest.mark.parametrize("change", ["nothing", "texts", "chars", "labels"])
+def test_points_of_other_texts_are_measured_again(
+    benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: str
+) -> None:
+    texts = LabelledTexts(
+        texts=("a", "b"), labels=(True, False), positive="p", negative="n", source="here"
+    )
+    measured = []
+
+    def accuracies(*_: Any) -> dict[str, float]:
+        measured.append(1)
+        return {"unit": 0.5, "probe": 0.5, "random_100": 0.5}
+
+    monkeypatch.setattr(benchmark, "accuracies", accuracies)
+    monkeypatch.setattr(benchmark, "examples_of", lambda *_: SimpleNamespace(labels_N=[1, 0]))
+    monkeypatch.setattr(benchmark, "initial_weights", lambda *_: {})
+    job = benchmark.job_of(benchmark.parse_variants("lstm")[0], 8, 1, 8, tmp_path)
+    job.folder.mkdir()
+    saved: Any = SimpleNamespace(config=None)
+    asked = {"texts": texts, "count": 2, "chars": 9}
+    benchmark.points_on_the_way(job, saved, **asked)
+    other = {
+        "nothing": {},
+        "texts": {"count": 1},
+        "chars": {"chars": 8},
+        "labels": {"texts": replace(texts, labels=(False, True))},
+    }[change]
+    benchmark.points_on_the_way(job, saved, **{**asked, **other})
+    assert len(measured) == (1 if change == "nothing" else 2)
 
 
 def test_marks_are_no_part_of_the_texts(benchmark: ModuleType, asked: argparse.Namespace) -> None:

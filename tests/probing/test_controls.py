@@ -327,6 +327,8 @@ def test_the_clamped_neuron_is_held_at_its_mean(
     assert (other.scale, other.shift) == (0.0, means[place])
     assert cost == [(), (own,), (other,)]
     figures = control.figures
+    # What it is held at, and not its mean reading: for a latent these are two numbers.
+    assert figures["clamped_to"] == means[5] != given.neuron.mean
     assert figures["other"] == {"layer": other.layer, "unit": other.unit}
     assert figures["bits_per_char"] == {"intact": 2.0, "ablated": 3.0, "other_ablated": 4.0}
     assert "the loss on the text is 3.000 bits/char instead of 2.000 (4.000)" in control.meaning
@@ -684,3 +686,32 @@ def test_what_n_grams_tell_is_taken_out(left: bool) -> None:
     assert (residual > 0.6) == left and (residual < 0.57) == (not left)
     end = "knows something else" if left else "nothing is left beyond chance"
     assert control.meaning.endswith(end)
+
+
+def test_marks_and_spaces_among_n_grams_are_shown_by_signs() -> None:
+    """A place ends with a mark of its own, which no terminal shows."""
+    labels = np.arange(100) % 2 == 0
+    texts = ["a b\x03" if label else "\0\nc\x03" for label in labels.tolist()]
+    case = case_of(labels[:, None] + np.zeros((1, 2)), labels, texts=texts)
+    meaning = controls.telling_ngrams(case, NgramCounts(case.examples)).meaning
+    assert not set(meaning) & set("\x03\0\n")
+    counts: Any = SimpleNamespace(
+        fit_telling=lambda rows: lambda others: np.zeros(len(others)),
+        telling=lambda rows: ["b\x03", "\0\nc", "x y"],
+    )
+    meaning = controls.telling_ngrams(case, counts).meaning
+    assert "('b‹here›', '‹end›↵c', 'x␣y', ...)" in meaning
+
+
+def test_permuted_labels_are_one_for_copies_of_a_text() -> None:
+    """Their states are equal, so with two labels chance would look worse than it is."""
+    labels = np.repeat(np.arange(90) % 2 == 0, 3)
+    groups = np.tile(np.arange(90), 3)
+    labels = labels.reshape(90, 3).T.ravel()
+    part = np.resize([FIT, VALIDATION, HELD_OUT], 90)[groups]
+    examples = replace(labelled_examples(labels, part), group_N=groups)
+    mixed = examples.permuted(np.random.default_rng(0)).labels_N
+    assert (mixed.reshape(3, 90) == mixed[:90]).all()
+    for where in (FIT, VALIDATION, HELD_OUT):
+        assert mixed[part == where].sum() == labels[part == where].sum()
+        assert (mixed != labels)[part == where].any()

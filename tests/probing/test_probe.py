@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -180,3 +181,17 @@ def test_no_example_is_told_by_a_model_that_was_fitted_to_it() -> None:
 
     np.testing.assert_array_equal(cross_fitted(examples, fit), np.arange(60) + 1.0)
     assert [len(own) for own in fitted] == [32] * 5 + [40]
+
+
+def test_no_copy_of_a_text_is_told_by_a_model_that_was_fitted_to_it() -> None:
+    """Labels of no pattern: what learned them by heart tells its copies, and nothing else."""
+    rng = np.random.default_rng(0)
+    groups = np.tile(np.arange(60), 3)
+    labels = (rng.random(60) < 0.5)[groups]
+    part = np.where(groups < 50, FIT, HELD_OUT)
+    examples = replace(labelled_examples(labels, part), group_N=groups)
+
+    def fit(rows: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda others: np.isin(groups[others], groups[rows]).astype(float)
+
+    assert not cross_fitted(examples, fit).any()

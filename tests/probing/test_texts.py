@@ -43,6 +43,7 @@ def test_no_text_is_on_both_sides(seed: int) -> None:
     sides = examples.part_N.reshape(40, 3)
     assert (sides == sides[:, :1]).all()
     assert set(sides[:, 0]) == {FIT, VALIDATION, HELD_OUT}
+    assert (examples.group_N.reshape(40, 3) == np.arange(40)[:, None]).all()
     # Only one of each three is counted as a case of its own.
     assert examples.independent_N.reshape(40, 3).tolist() == [[True, False, False]] * 40
     assert any("80 texts repeat an earlier one" in note for note in examples.notes)

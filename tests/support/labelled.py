@@ -30,6 +30,7 @@ def labelled_examples(
         part_N=part,
         independent_N=np.ones(count, bool),
         run_N=np.arange(count),
+        group_N=np.arange(count),
         block_N=np.arange(count),
         protocol="final",
         contexts=lambda numbers: ["" if texts is None else texts[i] for i in numbers.tolist()],

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from textgen.terminal.text import cells, char_width, each_row, escape, quote, visible
+from textgen.terminal.text import cells, char_width, each_row, escape, quote, visible, with_signs
 
 #: All kinds of characters, the awkward ones often.
 TEXTS = st.text(
@@ -48,6 +48,11 @@ def test_visible_leaves_text_alone() -> None:
     assert visible(text) == text
     assert visible("a\nb\x1b", keep_newlines=True) == "a\nb\\x1b"
     assert visible("aё", encoding="ascii") == "a\\u0451"
+
+
+def test_what_is_not_seen_in_a_list_has_a_sign() -> None:
+    assert with_signs("a b\n") == "a␣b↵"
+    assert with_signs(" \x03", {"\x03": "‹here›"}) == "␣‹here›"
 
 
 def test_no_character_steers_the_terminal() -> None:

@@ -14,6 +14,7 @@ from textgen.inspection.neuron_report import FeatureScore, NeuronProfile, Neuron
 from textgen.notebook import Excerpts, Part, Shown
 from textgen.table import Column, Entry, Table
 from textgen.terminal.humanize import percent, plural
+from textgen.terminal.text import with_signs
 
 #: A latent that acts at a larger share of the places is dense: it says little about any of them.
 DENSE = 0.1
@@ -193,7 +194,7 @@ class DictionaryReport(Shown):
                 (
                     latent.name,
                     latent.share,
-                    " ".join(_seen(symbol) for symbol, _ in latent.likelier),
+                    " ".join(with_signs(symbol) for symbol, _ in latent.likelier),
                     f"{latent.neuron[0]}:{latent.neuron[1]}",
                     latent.cosine,
                     best.feature if best else "nothing",
@@ -292,8 +293,3 @@ class DictionaryReport(Shown):
             "decoder": found.decoder_KH,
             "threshold": np.array(found.threshold),
         }
-
-
-def _seen(symbol: str) -> str:
-    """A symbol in a list of them, where a space would not be seen."""
-    return {" ": "␣", "\n": "↵"}.get(symbol, symbol)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from textgen.corpus.documents import DOCUMENT_MARK
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.inspection.trace import STATES
 from textgen.model.edit import Edit
@@ -22,7 +23,7 @@ from textgen.model.engine import open_reader
 from textgen.model.initialise import initial_weights
 from textgen.model.network import Network
 from textgen.probing.activations import Features, bits_per_char, read_features
-from textgen.probing.examples import Examples
+from textgen.probing.examples import LAST_SIGN, Examples
 from textgen.probing.find_report import Control, FoundNeuron
 from textgen.probing.probe import (
     NGRAM_RANGE,
@@ -46,6 +47,7 @@ from textgen.probing.statistics import (
 from textgen.probing.unit_selection import Selector
 from textgen.progress import track
 from textgen.steering.target import Target
+from textgen.terminal.text import with_signs
 from textgen.view_options import ALPHA
 
 #: Neurons in a random group, and how many groups are drawn.
@@ -60,6 +62,8 @@ CLAMPED_TOKENS, ABLATED_TOKENS = 200_000, 1_000_000
 UNTRAINED_UNITS = 128
 #: N-grams that a sentence names.
 NAMED_NGRAMS = 5
+#: How the marks in them are shown: the end of a document, and the place that is told of.
+MARKS = {DOCUMENT_MARK: "‹end›", LAST_SIGN: "‹here›"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -312,7 +316,7 @@ def telling_ngrams(given: ControlInput, counts: NgramCounts) -> Control:
     examples = given.examples
     scores_N = cross_fitted(examples, counts.fit_telling)
     names = counts.telling(given.selector.train)
-    first = ", ".join(f"'{name}'" for name in names[:NAMED_NGRAMS])
+    first = ", ".join(f"'{with_signs(name, MARKS)}'" for name in names[:NAMED_NGRAMS])
     return _without(
         given,
         scores_N,
@@ -409,7 +413,8 @@ def ablation(given: ControlInput) -> Control:
     probes, bits = [given.probe.score(seen_NU[rows], labels)], [_bits(given, ())]
     only_N = np.zeros(len(given.examples.labels_N), bool)
     only_N[rows] = True
-    for edit in (_clamp(given), _clamp_column(given, other)):
+    clamp = _clamp(given)
+    for edit in (clamp, _clamp_column(given, other)):
         read = read_features(
             given.network, given.examples, given.quantity, edits=(edit,), only_N=only_N
         )
@@ -424,7 +429,7 @@ def ablation(given: ControlInput) -> Control:
         figures={
             "neuron": {"layer": given.neuron.layer, "unit": given.neuron.unit},
             "other": {"layer": layer, "unit": unit},
-            "clamped_to": given.neuron.mean,
+            "clamped_to": clamp.shift,
             "probe_accuracy": _three([score.accuracy for score in probes]),
             "probe_auc": _three([score.auc for score in probes]),
             "bits_per_char": _three(bits),

@@ -68,6 +68,8 @@ class Examples:
             not change, and at most one of each kind in a block.
         run_N: The run that an example stands in, whose examples have one label: a number that does
             not fall. Each text is a run of its own.
+        group_N: Examples of one number must not be learned from and told of at once: those of
+            equal texts, and those of one stretch.
         block_N: The block of the corpus that it stands in; each text is a block of its own.
         protocol: One of `PROTOCOLS`.
         contexts: Returns, for the numbers of examples, the characters that n-grams are made of.
@@ -85,6 +87,7 @@ class Examples:
     part_N: Ints
     independent_N: Bools
     run_N: Ints
+    group_N: Ints
     block_N: Ints
     protocol: str
     contexts: Callable[[Ints], list[str]]
@@ -109,13 +112,20 @@ class Examples:
         Neighbours have one label and similar states. Were single positions permuted, labels would
         change from one to the next, no neuron could follow them by luck, and chance would look
         worse than it is. So the runs stay whole: as many, as long, at other places.
+        Equal texts have equal states, so they get one label, that of another text.
         """
         labels_N, run_N = self.labels_N.copy(), self.run_N.copy()
         for part in (FIT, VALIDATION, HELD_OUT):
             rows = np.flatnonzero(self.part_N == part)
-            order = _runs_in_another_order(self.run_N[rows], rng)
+            if self.protocol == "position":
+                order = _runs_in_another_order(self.run_N[rows], rng)
+                run_N[rows] = self.run_N[rows][order]
+            else:
+                _, first, of_row = np.unique(
+                    self.group_N[rows], return_index=True, return_inverse=True
+                )
+                order = rng.permutation(first)[of_row]
             labels_N[rows] = self.labels_N[rows][order]
-            run_N[rows] = self.run_N[rows][order]
         independent_N = self.independent_N
         if self.protocol == "position":
             independent_N = _independent(
@@ -195,6 +205,7 @@ def text_examples(
         part_N=part,
         independent_N=first,
         run_N=np.arange(len(documents)),
+        group_N=groups,
         block_N=np.arange(len(documents)),
         protocol=protocol,
         contexts=lambda numbers: [contents[i] for i in numbers.tolist()],
@@ -315,6 +326,7 @@ def position_examples(
         part_N=part_N,
         independent_N=independent_N,
         run_N=run_N,
+        group_N=stretch_N,
         block_N=block_N,
         protocol="position",
         contexts=lambda numbers: [

@@ -250,8 +250,8 @@ def fit_columns(
 def cross_fitted(examples: Examples, fit: Callable[[Ints], Callable[[Ints], Doubles]]) -> Doubles:
     """Log-odds `(N,)` of each example by a model that was not fitted to it.
 
-    The documents of the training part are dealt into `FOLDS`; each fold is told by a model of the
-    others, and the held-out part by one of the whole training part.
+    The documents of the training part are dealt into `FOLDS`, equal texts into one; each fold is
+    told by a model of the others, and the held-out part by one of the whole training part.
 
     Args:
         examples: The labelled examples.
@@ -259,9 +259,9 @@ def cross_fitted(examples: Examples, fit: Callable[[Ints], Callable[[Ints], Doub
     """
     scores_N = np.zeros(len(examples.labels_N))
     train = np.flatnonzero(examples.train_N)
-    documents = np.unique(examples.document_N[train], return_inverse=True)[1]
+    groups = np.unique(examples.group_N[train], return_inverse=True)[1]
     for fold in range(FOLDS):
-        own = documents % FOLDS == fold
+        own = groups % FOLDS == fold
         kinds = np.unique(examples.labels_N[train[~own]])
         if own.any() and len(kinds) == 2:  # Of one kind alone nothing can be learned.
             scores_N[train[own]] = fit(train[~own])(train[own])

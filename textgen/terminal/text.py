@@ -11,12 +11,14 @@ import os
 import shlex
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 #: Shown at the end of each line of the text, where a row ends.
 NEWLINE_SIGN = "↵"
+#: Stands for a space in a list, where a space would not be seen.
+SPACE_SIGN = "␣"
 #: Carries a combining mark that has no base character.
 MARK_CARRIER = "◌"
 
@@ -99,6 +101,17 @@ def visible(text: str, *, keep_newlines: bool = False, encoding: str = "utf-8") 
         else escape(char)
         for char in text
     )
+
+
+def with_signs(text: str, marks: Mapping[str, str] | None = None) -> str:
+    """A few symbols as they stand in a list or a sentence, spaces and line ends as signs.
+
+    Args:
+        text: The symbols.
+        marks: Characters that mean something else than themselves, and what is shown for each.
+    """
+    signs = {" ": SPACE_SIGN, "\n": NEWLINE_SIGN, **(marks or {})}
+    return "".join(signs.get(char, char) for char in text)
 
 
 def note_line(note: str) -> str:
