@@ -301,15 +301,6 @@ def waiting(trial: Trial, device: str) -> None:
             if device == "cuda":
                 torch.cuda.set_sync_debug_mode("default")
         trainer.wait()
-        if device == "cuda":
-            torch.cuda.set_sync_debug_mode("error")
-        try:
-            for _ in range(5):
-                trainer.advance()
-        finally:
-            if device == "cuda":
-                torch.cuda.set_sync_debug_mode("default")
-        trainer.wait()
         activities = [ProfilerActivity.CPU]
         if device == "cuda":
             activities.append(ProfilerActivity.CUDA)

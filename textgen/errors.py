@@ -36,7 +36,16 @@ from textgen.messages import named as named
 
 
 class TextgenError(Exception):
-    """Base class: `except textgen.TextgenError` catches all of them."""
+    """Base class: `except textgen.TextgenError` catches all of them.
+
+    Args:
+        rank: Of several processes of one training, the one that alone has this error; None: no
+            such.
+        is_told: Whether the first of these processes tells of the same error.
+    """
+
+    rank: int | None = None
+    is_told = False
 
     def __str__(self) -> str:
         return self.told(in_python)

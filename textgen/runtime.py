@@ -104,9 +104,14 @@ def process_rank() -> ProcessRank | None:
 
 
 def _processes_here() -> int:
-    """How many processes of one run share this machine."""
-    found = process_rank()
-    return 1 if found is None else found.here
+    """How many processes of one run share this machine.
+
+    Who trains with several is told what is wrong with the environment; nobody else needs it.
+    """
+    with suppress(ConfigError):
+        if (found := process_rank()) is not None:
+            return found.here
+    return 1
 
 
 def choose_device(name: str = "auto") -> tuple[str, Choice]:

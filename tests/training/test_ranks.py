@@ -240,7 +240,7 @@ def test_an_error_of_the_first_rank_ends_the_others_silently() -> None:
     assert isinstance(first, StorageError)
     for other in (second, third):
         assert str(other) == "rank 0 of 3 has ended: no room on the disk"
-        assert not hasattr(other, "rank")
+        assert other.rank is None and other.is_told
 
 
 def test_an_error_of_another_rank_is_told_by_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,16 +13,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from support.small_runs import ROOT, environment, outcome, russian_text
+from support.small_runs import ROOT, environment, outcome, russian_text, textgen_cli
 from support.torchrun import SMALL, launched, saved_step, wait_until
 
 import textgen
 from textgen.checkpoint.format import read_layout
-from textgen.errors import RunFolderError
+from textgen.errors import ConfigError, RankError, RunFolderError
+from textgen.training.launch import check_gpus
+from textgen.training.ranks import ALONE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="torchrun is not there")
 
@@ -96,6 +99,67 @@ def test_a_process_of_one_goes_on_unasked(
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
     textgen.train(text, out=out, steps=20, **small, force=True)
     assert saved_step(out) == 20
+
+
+def test_a_run_is_not_taken_for_ones_own_by_a_process_started_anew(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was there before is refused at the first start, where a second one could not tell."""
+    out = tmp_path / "run"
+    small: dict[str, Any] = {"hidden_size": 8, "batch_size": 2, "seq_len": 8, "threads": 1}
+    textgen.train(text, out=out, steps=4, **small)
+    textgen.train(out=out, more="2steps")
+    for name, value in {"RANK": 0, "WORLD_SIZE": 1, "TORCHELASTIC_MAX_RESTARTS": 3}.items():
+        monkeypatch.setenv(name, str(value))
+    with pytest.raises(RunFolderError, match="would take it for its own"):
+        textgen.train(text, out=out, steps=4, **small, force=True)
+    with pytest.raises(RunFolderError, match="would take it for its own"):
+        textgen.train(out=out, more="2steps")
+    assert textgen.train(out=out, more="3steps").ended.step == 9
+
+
+@pytest.mark.parametrize(("rank", "world"), [("1", "2"), ("1", "1"), ("x", "2"), ("0", "")])
+def test_other_commands_know_nothing_of_ranks(
+    rank: str, world: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are started by others who set these variables, and write and fail as always."""
+    words = ("sample", "--checkpoint", "shakespeare", "--length", "5", "--rng", "1")
+    usual = textgen_cli(*words)
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", world)
+    assert textgen_cli(*words).stdout == usual.stdout != ""
+    assert "no-such-model" in textgen_cli("sample", "--checkpoint", "no-such-model").stderr
+
+
+@pytest.mark.parametrize(
+    ("rank", "world", "said"),
+    [("1", "1", "RANK=1 of WORLD_SIZE=1"), ("x", "2", "RANK=x"), ("1", "2", "MASTER_ADDR")],
+)
+def test_who_cannot_join_is_told_why(
+    rank: str, world: str, said: str, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", world)
+    with pytest.raises((ConfigError, RankError), match=said):
+        textgen.train(text, out=tmp_path / "run", steps=2)
+    shown = textgen_cli("train", text, "--out", tmp_path / "run", "--steps", "2")
+    assert said in shown.stderr and shown.exit_code in (2, 10)
+    shown = textgen_cli("train", text, "--numbers")
+    assert ("without torchrun" if (rank, world) == ("1", "2") else said) in shown.stderr
+
+
+def test_each_process_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    for name, value in {"RANK": 0, "WORLD_SIZE": 4, "LOCAL_WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+    crew: Any = SimpleNamespace(world=4)
+    check_gpus("cpu", crew)
+    check_gpus("cuda", ALONE)
+    with pytest.raises(ConfigError, match=r"2 processes .* 1 GPU, .* start at most 1 here"):
+        check_gpus("cuda", crew)
 
 
 def page_commands() -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar, cast
 import typer
 
 from textgen.cli.interruption import Interrupted, interruptible
-from textgen.cli.moving import is_live, moving, speaks
+from textgen.cli.moving import is_live, moving
 from textgen.errors import BadFilesError, ConfigError, TextgenError, exit_code
 from textgen.progress import task
 
@@ -95,11 +95,10 @@ def _fail_with(error: TextgenError, *, as_json: bool) -> NoReturn:
     """End with an error, in the words of the prompt; as JSON it goes to stdout too."""
     record = error_record(error)
     message = record["message"]
-    if not speaks():
-        # The first of several processes has the same error, unless it is of this one alone.
-        if (rank := getattr(error, "rank", None)) is None:
-            raise typer.Exit(record["exit_code"])
-        message = f"rank {rank}: {message}"
+    if error.is_told:  # By the first of several processes, which has the same one.
+        raise typer.Exit(record["exit_code"])
+    if error.rank is not None:
+        message = f"rank {error.rank}: {message}"
     elif as_json:
         from textgen.cli.records import print_json
 

@@ -37,8 +37,9 @@ def is_live(*, quiet: bool, json_output: bool) -> bool:
 
 
 def speaks() -> bool:
-    """Whether this process speaks: alone, or as the first of several that train together."""
-    return "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
+    """Whether this process shows how it goes: alone, or as the first of several of one training."""
+    rank, world = (os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE"))
+    return not (rank.isdecimal() and world.isdecimal() and 0 < int(rank) < int(world))
 
 
 class MovingLine:

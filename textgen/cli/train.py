@@ -65,6 +65,8 @@ def train_command(
         from textgen.cli.numbers import train_on_numbers
 
         given |= spelled(context, RunOptions)
+        if (rank := process_rank()) is not None and rank.world > 1:
+            raise ConfigError(f"{named('numbers')} takes one process; start it without torchrun")
         train_on_numbers(paths, series, options, wanted, given, output, explain=explain)
         return
     if series.column is not None:

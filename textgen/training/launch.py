@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, named
 from textgen.runtime import process_rank, require_torch
+from textgen.terminal.humanize import plural
 from textgen.training.ranks import ALONE, Crew
 
 
@@ -32,6 +33,29 @@ def open_ranks() -> Iterator[Crew]:
 
         with open_group(rank.rank, rank.world) as group:
             yield group
+
+
+def check_gpus(device: str, ranks: Crew) -> None:
+    """Refuse more processes on this machine than it has GPUs, where each takes one.
+
+    Raises:
+        ConfigError: There are more.
+    """
+    rank = process_rank()
+    if ranks.world == 1 or device != "cuda" or rank is None:
+        return
+    import torch
+
+    if rank.here > (count := torch.cuda.device_count()):
+        raise ConfigError(
+            f"{rank.here} processes were started on a machine with {plural(count, 'GPU')}, and "
+            f"each takes one; start at most {count} here, or add {named('device', 'cpu')}"
+        )
+
+
+def may_be_restarted() -> bool:
+    """Whether `torchrun` was told to start these processes anew after a loss."""
+    return os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") not in ("", "0")
 
 
 def was_restarted() -> bool:

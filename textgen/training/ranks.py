@@ -327,9 +327,12 @@ class ManyRanks:
         with suppress(RuntimeError):
             while time.monotonic() < until:
                 if self._store.check(["ended/0"]):
+                    if isinstance(error, TextgenError):
+                        error.is_told = True
                     return True
                 time.sleep(0.05)
-        error.rank = self.rank  # type: ignore[attr-defined]
+        if isinstance(error, TextgenError):
+            error.rank = self.rank
         return False
 
 

@@ -57,6 +57,7 @@ from textgen.terminal.humanize import plural, times
 from textgen.terminal.text import command_line
 from textgen.training.data import reopen_data
 from textgen.training.folder import RunState, again_folder, cut_metrics
+from textgen.training.launch import check_gpus
 from textgen.training.plan import Plan, more_command
 from textgen.training.ranks import ALONE, Crew, require_streams
 from textgen.training.run import Run
@@ -177,6 +178,7 @@ def resumed_run(
         threads = record["threads"]
         try:
             choose_threads(threads)
+            check_gpus(device, ranks)
             require_streams(ranks, state.plan.batch_size)
             available = available_memory(device)
             refuse_beyond_memory(state.plan, available, device=device, processes=ranks.world)

@@ -28,7 +28,7 @@ from textgen.corpus.source import check_paths
 from textgen.corpus.text_stream import FileReport
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens, count_tokens
-from textgen.errors import ConfigError, named
+from textgen.errors import ConfigError, RunFolderError, named
 from textgen.files import make_folder
 from textgen.messages import Message, call
 from textgen.model.config import ModelConfig
@@ -52,7 +52,7 @@ from textgen.training.folder import (
     refuse_occupied,
     run_folder,
 )
-from textgen.training.launch import open_ranks, was_restarted
+from textgen.training.launch import check_gpus, may_be_restarted, open_ranks, was_restarted
 from textgen.training.plan import Plan, repeat_command
 from textgen.training.ranks import ALONE, Crew, require_streams
 from textgen.training.resume import (
@@ -216,6 +216,7 @@ def new_run(
     # What is wrong with the command is said first, then what is wrong with the disk.
     request = request_of(options, parent or "")
     path, device_choice, threads = check_request(paths, options, fine_tuned=parent is not None)
+    check_gpus(path.device, ranks)
     saved = None if parent is None else SavedModel.load(locate_model(parent))
     asked = options
     if saved is not None:
@@ -320,14 +321,23 @@ def _going_on_unasked(
     """
     named_run = _run_named(paths[0]) if len(paths) == 1 and out is None else None
     folder = Path(named_run) if named_run else run_folder(paths, out)
-    # What took the place of an older run is not to be replaced in turn, after it has begun.
-    if not (folder / RESUME_NAME).exists() or (force and not was_restarted()):
+    if not (folder / RESUME_NAME).exists():
         return "new"
+    is_first = not was_restarted()
+    begun = force
+    if longer is not None:
+        state = RunState.load(folder / RESUME_NAME)
+        begun = [part["asked"] for part in state.record.get("more", [])][-1:] == [longer.asked]
+    if is_first and begun and may_be_restarted():
+        # After a loss nobody could tell what this start has done from what was there before.
+        raise RunFolderError(
+            f"{folder} holds a run already, and with torchrun's --max-restarts a process that is "
+            "started anew would take it for its own; give another folder, or start without "
+            "--max-restarts"
+        )
     if longer is None:
-        return "resume"
-    state = RunState.load(folder / RESUME_NAME)
-    begun = [part["asked"] for part in state.record.get("more", [])][-1:] == [longer.asked]
-    return "resume" if was_restarted() and begun else "more"
+        return "new" if force and is_first else "resume"
+    return "resume" if begun and not is_first else "more"
 
 
 def _run_named(name: str) -> str | None:

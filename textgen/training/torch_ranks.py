@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
+from textgen.errors import RankError
 from textgen.training.ranks import JOINING, STALLED, ManyRanks, Store
 
 
@@ -29,29 +30,45 @@ def open_group(rank: int, world: int) -> Iterator[ManyRanks]:
     Raises:
         RankError: Not all of them have come.
     """
-    found, _, _ = next(rendezvous("env://", timeout=timedelta(seconds=JOINING)))
+    with _saying_what_to_do():
+        found, _, _ = next(rendezvous("env://", timeout=timedelta(seconds=JOINING)))
     restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     store = PrefixStore(f"textgen/{restart}", found)
 
     def connect() -> TorchWires:
         # Tensors of a CPU go by gloo, those of a GPU by NCCL; each process has a GPU of its own.
-        backend = "gloo"
-        if torch.cuda.is_available() and dist.is_nccl_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        # `check_gpus` refuses a GPU where there are too few of them.
+        backend, own = "gloo", int(os.environ.get("LOCAL_RANK", "0"))
+        if dist.is_nccl_available() and own < torch.cuda.device_count():
+            torch.cuda.set_device(own)
             backend = "cpu:gloo,cuda:nccl"
-        dist.init_process_group(
-            backend,
-            store=PrefixStore("wires", store),
-            rank=rank,
-            world_size=world,
-            timeout=timedelta(seconds=STALLED),
-        )
+        with _saying_what_to_do():
+            dist.init_process_group(
+                backend,
+                store=PrefixStore("wires", store),
+                rank=rank,
+                world_size=world,
+                timeout=timedelta(seconds=STALLED),
+            )
         return TorchWires(world)
 
     with ManyRanks(rank, world, cast("Store", store), connect) as group:
         yield group
     # After an error the others may be gone, and nothing is waited for.
     dist.destroy_process_group()
+
+
+@contextmanager
+def _saying_what_to_do() -> Iterator[None]:
+    """Turn what torch says of a connection that cannot be made into an error with what to do."""
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError) as error:
+        said = str(error).partition("\n")[0]
+        raise RankError(
+            f"the other processes of this run cannot be reached: {said}; start all of them by "
+            "torchrun, or unset RANK and WORLD_SIZE to train with one"
+        ) from error
 
 
 class TorchWires:
