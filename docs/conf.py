@@ -104,7 +104,9 @@ def list_settings(
     titles = [number for number, line in enumerate(lines) if line.startswith("Settings, with")]
     for number in titles:
         settings = [re.sub(r"([\\*_|])", r"\\\1", line) for line in lines[number + 1 :]]
-        settings = [re.sub(r"^ {4}(\S+) = (.+?): ", r"* **\1** = \2: ", line) for line in settings]
+        settings = [
+            re.sub(r"^ {4}(\S+) = (.+?):(?: |$)", r"* **\1** = \2: ", line) for line in settings
+        ]
         lines[number + 1 :] = ["", *(re.sub(r"^ {8}", "  ", line) for line in settings)]
 
 

@@ -109,13 +109,17 @@ def _described(source: Any, names: set[str]) -> Iterator[str]:
     texts = _texts_of(source)
     for name, parameter in _settings([source], set()).items():
         if name in names:
-            yield from textwrap.wrap(
-                f"{name} = {parameter.default!r}: {texts.get(name, '')}",
+            # The name and its default stay on one line, by which docs/conf.py knows a setting.
+            head = f"{name} = {parameter.default!r}:".replace(" ", "\0")
+            lines = textwrap.wrap(
+                f"{head} {texts.get(name, '')}",
                 width=96,
                 initial_indent=" " * 4,
                 subsequent_indent=" " * 8,
                 break_on_hyphens=False,
+                break_long_words=False,
             )
+            yield from (line.replace("\0", " ") for line in lines)
 
 
 def _texts_of(source: Any) -> dict[str, str]:
