@@ -110,6 +110,7 @@ from textgen.steering import (
     parse_specs,
     schedule_error,
     target_names,
+    targets_folder,
 )
 from textgen.table import Column, Entry, Table
 from textgen.terminal.humanize import percent, rate
@@ -1188,7 +1189,13 @@ class Model(WritingModel):
         options = DictionaryOptions(**cast(dict[str, Any], settings))
         read = self._long_text(text)
         learned = force or not dictionary_path(self.path).exists()
+        # What would end it after hours of learning is refused before.
+        if options.controls:
+            from textgen.probing.probe import require_sklearn
+
+            require_sklearn()
         if learned:
+            make_folder(targets_folder(self.path), within=self.path.parent)
             found = learn(self, read, options, self.digest)
             found.save(self.path)
             self._dictionary = found

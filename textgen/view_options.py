@@ -207,6 +207,7 @@ class DictionaryOptions:
         "or place.",
         metavar="ORDER",
         parse=str.lower,
+        choices=SORTS,
     )
     device: str = setting_like(ComputeOptions, "device")
     rng: int = setting(0, help="The random seed.", at_least=0)

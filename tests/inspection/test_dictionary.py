@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ from support.planted import switched_text
 from support.trained import Trained, train_once
 
 import textgen
-from textgen.errors import CheckpointCorruptError, ConfigError, InspectionError
+from textgen.errors import BackendError, CheckpointCorruptError, ConfigError, InspectionError
 from textgen.inspection import dictionary_learning
 from textgen.inspection.dictionary import Dictionary, dictionary_path, load_dictionary
 from textgen.inspection.dictionary_learning import LearningPlan, _Learner, learn_dictionary
+from textgen.view_options import DictionaryOptions
 
 #: What a small dictionary of the small model is learned with.
 SMALL = {"latents": 64, "active": 4, "states": 15_000, "threads": 1}
@@ -253,6 +256,39 @@ def test_a_saved_direction_is_shown_by_its_name(model: textgen.Model) -> None:
     assert report.quantity == "mood"
     with pytest.raises(InspectionError, match="at once"):
         model.view(text, neurons=["mood", "0:3"])
+
+
+def test_a_quantity_is_meant_by_its_name_and_a_saved_name_in_any_letters(
+    model: textgen.Model,
+) -> None:
+    from textgen.steering import save_target
+
+    for name in ("hidden", "Радость"):
+        save_target(model.path, replace(model.target("0:3"), name=name))
+    text = switched_text(300, seed=2)
+    assert len(model.view(text, show="hidden", top=2).rows) == 2
+    assert [row.title for row in model.view(text, show="радость").rows] == ["neuron 0:3 cell"]
+
+
+def test_what_would_fail_at_the_end_is_refused_before(
+    model: textgen.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from textgen.inspection import latents
+
+    def learn(*_: object) -> None:
+        raise AssertionError("it learns")
+
+    monkeypatch.setattr(latents, "learn", learn)
+    text = switched_text(300, seed=2)
+    with pytest.raises(InspectionError, match="one of effect"):
+        model.features(text, sort="nonsense")
+    monkeypatch.setattr(latents, "choose_device", lambda name: ("mps", None))
+    assert latents.plan_of(model.saved.config, 9, DictionaryOptions()).device == "cpu"
+    with pytest.raises(InspectionError, match="not learned on mps"):
+        latents.plan_of(model.saved.config, 9, DictionaryOptions(device="mps"))
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(BackendError, match="scikit-learn"):
+        model.features(text, controls=True)
 
 
 def test_without_a_dictionary_the_message_says_how_to_learn_one(model: textgen.Model) -> None:

@@ -131,6 +131,13 @@ def plan_of(config: ModelConfig, tokens: int, options: DictionaryOptions) -> Lea
         )
     states = options.states or min(max(tokens, FEWEST_STATES), MOST_STATES)
     device, _ = choose_device(options.device)
+    if device == "mps":
+        # Its figures are float64 and its products sparse, which Apple's GPUs have not.
+        if options.device == device:
+            raise InspectionError(
+                f"latents are not learned on {device}; add {named('device', 'cpu')}"
+            )
+        device = "cpu"
     return LearningPlan(
         latents=latents,
         active=active,

@@ -28,6 +28,7 @@ from textgen.inspection.trace import (
     Trace,
     acting_layers,
     chosen_quantity,
+    quantities,
     trace_chunks,
 )
 from textgen.model.config import ModelConfig
@@ -235,18 +236,22 @@ def find_reading(
                 f"{words[0]} is a latent, but {shown} is shown; leave {named('show')} out"
             )
         shown = LATENT
-    elif shown is None and words and words[0] in model.saved_names:
-        shown = words[0]
+    saved = None
+    if shown is None and words and words[0] in model.saved_names:
+        saved = words[0]
+    elif shown is not None and shown not in (LATENT, *quantities(cell)):
+        # A quantity is meant by its name, whatever was saved; and options are in small letters.
+        saved = next((one for one in model.saved_names if one.lower() == shown.lower()), None)
     if shown == LATENT:
         reading = Reading(config=config, quantity=LATENT, readout=model.dictionary)
-    elif shown is not None and shown in model.saved_names:
-        target = model.target(shown)
+    elif saved is not None:
+        target = model.target(saved)
         if target.unit is not None:
             reading = Reading(config=config, quantity=target.quantity)
-            rest = [name for name in rest if name != shown] or [(target.layer, target.unit)]
+            rest = [name for name in rest if name != saved] or [(target.layer, target.unit)]
         else:
-            reading = Reading(config=config, quantity=shown, readout=SavedDirection(target))
-            rest = rest or [shown]
+            reading = Reading(config=config, quantity=saved, readout=SavedDirection(target))
+            rest = rest or [saved]
     else:
         reading = Reading(config=config, quantity=chosen_quantity(cell, show))
     return reading, reading.neurons(rest)
