@@ -68,7 +68,7 @@ class LearningPlan:
         states: How many states are read.
         rng: Seed.
         threads: Computing threads of the CPU.
-        device: Where torch computes: `cpu`, `cuda` or `mps`.
+        device: Where torch computes: `cpu` or `cuda`.
     """
 
     latents: int

@@ -44,9 +44,9 @@ def check_gpus(device: str, ranks: Crew) -> None:
     rank = process_rank()
     if ranks.world == 1 or device != "cuda" or rank is None:
         return
-    import torch
+    from textgen.training.torch_ranks import gpus
 
-    if rank.here > (count := torch.cuda.device_count()):
+    if rank.here > (count := gpus()):
         raise ConfigError(
             f"{rank.here} processes were started on a machine with {plural(count, 'GPU')}, and "
             f"each takes one; start at most {count} here, or add {named('device', 'cpu')}"

@@ -331,9 +331,8 @@ def _going_on_unasked(
     if is_first and begun and may_be_restarted():
         # After a loss nobody could tell what this start has done from what was there before.
         raise RunFolderError(
-            f"{folder} holds a run already, and with torchrun's --max-restarts a process that is "
-            "started anew would take it for its own; give another folder, or start without "
-            "--max-restarts"
+            f"{folder} holds a run already, and a process that torchrun starts anew would take it "
+            "for its own; give another folder, or start torchrun so that it starts none anew"
         )
     if longer is None:
         return "new" if force and is_first else "resume"

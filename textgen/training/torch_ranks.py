@@ -71,6 +71,11 @@ def _saying_what_to_do() -> Iterator[None]:
         ) from error
 
 
+def gpus() -> int:
+    """How many GPUs this machine has."""
+    return torch.cuda.device_count()
+
+
 class TorchWires:
     """Moves arrays and tensors between the processes; see `Wires`.
 
