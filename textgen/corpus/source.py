@@ -332,8 +332,10 @@ def find_sources(
     if [str(path) for path in paths].count("-") > 1:
         raise ConfigError("- (standard input) is named twice; it can be read once only")
     found = Found(parse_endings(ending), extracts=extracts)
-    for path in paths:
-        found.add(os.fspath(path), stdin)
+    # A folder of many files, or a disk that is far away, takes its time.
+    with task("looking for the text"):
+        for path in paths:
+            found.add(os.fspath(path), stdin)
     found.leave_out_empty(alone=len(paths) == 1)
     return found
 
