@@ -28,6 +28,13 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from measuring import trainer_of
+
+from textgen.checkpoint import RESUME_NAME
+from textgen.model.config import ModelConfig
+from textgen.model.network import Engine
+from textgen.training.folder import RunState
+from textgen.training.trainer import Trainer
 
 TIME, VOCABULARY = 64, 96
 #: Layers and neurons, and the batches that are tried, largest last; on a CPU much smaller.
@@ -81,9 +88,7 @@ def agreement(trial: Trial, device: str) -> None:
     """cuDNN, or torch's kernels, beside the step-by-step reference: losses and gradients."""
     import torch
 
-    from textgen.model.config import ModelConfig
     from textgen.model.initialise import initial_weights
-    from textgen.model.network import Engine
     from textgen.model.recurrence import make_resets
     from textgen.model.torch_network import LanguageModel
 
@@ -146,10 +151,11 @@ def commands(trial: Trial, device: str, text: Path) -> None:
         textgen.train(
             text, out=folder / "run", **settings, force=True, stop=lambda: next(calls) >= 29
         )
+        found["resumed from"] = RunState.load(folder / "run" / RESUME_NAME).progress.step
         resumed = textgen.train(out=folder / "run", resume=True)
         ends: list[Ended] = [whole.ended, resumed.ended]
         found["whole"], found["resumed"] = (end.best_bits_per_char for end in ends)
-        found["resumed from"] = 30
+        trial.check(0 < found["resumed from"] < whole.ended.step, "it was not stopped on its way")
         trial.check(abs(found["whole"] - found["resumed"]) < 0.02, "a resumed run ended otherwise")
         model = resumed.load()
         found["sample"] = model.generate("The ", length=60)
@@ -174,35 +180,13 @@ def precision_of(device: str) -> str:
     return "bf16" if device == "cuda" else "fp32"
 
 
-def trainer_for(device: str, layers: int, hidden: int, batch: int, text: np.ndarray) -> Any:
+def trainer_for(device: str, layers: int, hidden: int, batch: int, text: np.ndarray) -> Trainer:
     """A trainer in bf16, as a run would have it."""
-    from textgen.model.config import ModelConfig
-    from textgen.model.network import Engine
-    from textgen.training.plan import OptimizerPlan, Plan
-    from textgen.training.trainer import first_weights, open_trainer
-
-    plan = Plan(
-        model=ModelConfig(
-            vocab_size=VOCABULARY, embedding_size=64, hidden_size=hidden, num_layers=layers
-        ),
-        optimizer=OptimizerPlan(
-            learning_rate=1e-3, beta1=0.4, beta2=0.97, weight_decay=0.1, clip_norm=1.0
-        ),
-        batch_size=batch,
-        seq_len=TIME,
-        sliding=False,
-        steps=10**6,
-        warmup_steps=0,
-        report_every=10,
-        eval_every=10,
-        eval_tokens=1,
-        save_every=10,
-        sample_every=10,
-        patience=0,
-        rng=1,
+    model = ModelConfig(
+        vocab_size=VOCABULARY, embedding_size=64, hidden_size=hidden, num_layers=layers
     )
     engine = Engine("torch", precision_of(device), "measured", device)
-    return open_trainer(plan, engine, plan.windows(text), first_weights(plan))
+    return trainer_of(model, engine, text, batch_size=batch, seq_len=TIME)
 
 
 def bare_step(device: str, layers: int, hidden: int, batch: int) -> Callable[[], object]:

@@ -11,8 +11,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from textgen.cli.moving import is_live, moving
+
+if TYPE_CHECKING:
+    from textgen.model.config import ModelConfig
+    from textgen.model.network import Engine
+    from textgen.training.ranks import Crew
+    from textgen.training.trainer import Trainer
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -74,6 +84,47 @@ def made_up_text(length: int) -> str:
         parts.append(sentence)
         size += len(sentence)
     return "".join(parts)
+
+
+def trainer_of(
+    model: ModelConfig,
+    engine: Engine,
+    tokens: NDArray[np.uint8],
+    *,
+    batch_size: int,
+    seq_len: int,
+    ranks: Crew | None = None,
+) -> Trainer:
+    """A trainer as a run would have it, without a run: for the time of its steps.
+
+    Args:
+        ranks: The processes that take them; None is this one alone.
+    """
+    from textgen.training.plan import OptimizerPlan, Plan
+    from textgen.training.ranks import ALONE
+    from textgen.training.trainer import first_weights, open_trainer
+
+    ranks, never = ranks or ALONE, 10**6
+    plan = Plan(
+        model=model,
+        optimizer=OptimizerPlan(
+            learning_rate=0.002, beta1=0.4, beta2=0.97, weight_decay=0.1, clip_norm=1.0
+        ),
+        batch_size=batch_size,
+        seq_len=seq_len,
+        sliding=False,
+        steps=never,
+        warmup_steps=0,
+        report_every=never,
+        eval_every=never,
+        eval_tokens=1,
+        save_every=never,
+        sample_every=never,
+        patience=0,
+        rng=1,
+    )
+    windows = plan.windows(tokens, share=ranks.share)
+    return open_trainer(plan, engine, windows, first_weights(plan), ranks)
 
 
 def environment(checkout: Path = CHECKOUT) -> dict[str, str]:

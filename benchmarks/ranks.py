@@ -17,54 +17,27 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from measuring import seconds_of
+from measuring import seconds_of, trainer_of
 
-from textgen.cells import get_cell
 from textgen.model.config import ModelConfig
 from textgen.model.engine import choose_engine
 from textgen.training.launch import open_ranks
-from textgen.training.plan import OptimizerPlan, Plan
 from textgen.training.ranks import Crew
-from textgen.training.trainer import first_weights, open_trainer
 
 VOCABULARY = 96
 
 
-def plan_of(hidden: int, batch_size: int) -> Plan:
-    """A plan of the usual sizes."""
-    return Plan(
-        model=ModelConfig(
-            vocab_size=VOCABULARY,
-            embedding_size=64,
-            hidden_size=hidden,
-            cell="coupled",
-        ),
-        optimizer=OptimizerPlan(
-            learning_rate=0.002, beta1=0.4, beta2=0.97, weight_decay=0.1, clip_norm=1.0
-        ),
-        batch_size=batch_size,
-        seq_len=64,
-        sliding=False,
-        steps=10**6,
-        warmup_steps=0,
-        report_every=10,
-        eval_every=10,
-        eval_tokens=1,
-        save_every=10,
-        sample_every=10,
-        patience=0,
-        rng=1,
-    )
-
-
 def measure(arguments: argparse.Namespace, threads: int, ranks: Crew) -> list[dict[str, Any]]:
     """Seconds of a step and of its exchange, in each round; a line on stdin begins a round."""
-    plan = plan_of(arguments.hidden, arguments.batch_size)
+    model = ModelConfig(
+        vocab_size=VOCABULARY, embedding_size=64, hidden_size=arguments.hidden, cell="coupled"
+    )
     tokens = np.random.default_rng(0).integers(2, VOCABULARY, 10**6, dtype=np.uint8)
-    path = choose_engine(get_cell("coupled", "tanh"), "cpu", arguments.precision, threads)
-    windows = plan.windows(tokens, share=ranks.share)
-    trainer = open_trainer(plan, path, windows, first_weights(plan), ranks)
-    flat = np.zeros(ranks.padded(plan.model.num_parameters() + 3), np.float32)
+    path = choose_engine(model.cell_spec, "cpu", arguments.precision, threads)
+    trainer = trainer_of(
+        model, path, tokens, batch_size=arguments.batch_size, seq_len=64, ranks=ranks
+    )
+    flat = np.zeros(ranks.padded(model.num_parameters() + 3), np.float32)
     for _ in range(3):
         trainer.advance()
     found = []
