@@ -76,10 +76,16 @@ class HubWires:
 
 
 def together(
-    world: int, work: Callable[[ManyRanks], T], store: MemoryStore | None = None
+    world: int,
+    work: Callable[[ManyRanks], T],
+    store: MemoryStore | None = None,
+    seconds: float = 20.0,
 ) -> list[T | BaseException]:
-    """What `work` returns on each rank, or the error that it ends with there."""
-    hub, store = Hub(world), store or MemoryStore()
+    """What `work` returns on each rank, or the error that it ends with there.
+
+    A step waits `seconds` for the others, at most.
+    """
+    hub, store = Hub(world, seconds), store or MemoryStore()
     found: list[Any] = [None] * world
 
     def run(rank: int) -> None:

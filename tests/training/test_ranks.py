@@ -5,23 +5,36 @@ Here they are threads (`support.together`); `test_torchrun.py` starts true ones.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 from support.learners import make_learner
 from support.models import make_plan
+from support.small_runs import outcome, russian_text
 from support.together import MemoryStore, together
 
+import textgen
 from textgen.corpus.windows import ALL, Portion, Windows
 from textgen.errors import ConfigError, RankError, StorageError
 from textgen.model.config import ModelConfig
+from textgen.options import TrainOptions
 from textgen.training import ranks as ranks_module
+from textgen.training import run as run_module
+from textgen.training import torch_ranks
+from textgen.training.events import Ended, Event, Started
+from textgen.training.folder import RunState
 from textgen.training.plan import Plan
-from textgen.training.ranks import ALONE, Crew, ManyRanks, require_streams
+from textgen.training.ranks import ALONE, Crew, ManyRanks, Stopped, require_streams
+from textgen.training.resume import resumed_run
+from textgen.training.start import new_run
 from textgen.training.trainer import Trainer
 
 CONFIG = ModelConfig(vocab_size=12, embedding_size=5, hidden_size=8, dropout=0.3)
@@ -283,6 +296,177 @@ def test_a_slow_rank_is_waited_for_and_a_lost_one_is_named(
     error, _ = together(2, work, store)
     assert isinstance(error, RankError)
     assert "rank 1 of 2 is not there any more" in str(error)
+
+
+def test_a_rank_that_lives_and_takes_no_step_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks_module, "BEAT", 0.05)
+    monkeypatch.setattr(ranks_module, "TELLING", 0.1)
+    over = threading.Event()
+
+    def work(group: ManyRanks) -> None:
+        if group.rank == 1:
+            over.wait(10)
+            raise SystemExit
+        try:
+            group.any(False)
+        finally:
+            over.set()
+
+    error, _ = together(2, work, seconds=0.1)
+    assert str(error).startswith("rank 1 of 2 is there, but has taken no step for 25 seconds, so")
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_a_stop_of_any_rank_gives_up_what_the_first_does_alone(rank: int) -> None:
+    def work(group: ManyRanks) -> list[Any]:
+        def long(poll: Callable[[], None]) -> None:
+            until = time.monotonic() + 10
+            while time.monotonic() < until:
+                poll()
+                time.sleep(0.001)
+
+        with pytest.raises(Stopped):
+            group.alone_unless(lambda: group.rank == rank, long)
+        # All of them are at the same place again, and an old stop holds nothing up.
+        return [group.alone_unless(lambda: False, lambda poll: [poll(), 7]), group.any(False)]
+
+    assert together(3, work) == [[[None, 7], False], [None, False], [None, False]]
+    with pytest.raises(Stopped):
+        ALONE.alone_unless(lambda: True, lambda poll: poll())
+
+
+def run_together(
+    text: Path, folder: Path, shown: Callable[[int, Event], object], **how: Any
+) -> list[Any]:
+    """What a run of two threads ends with on each; `shown` is what looks at its events."""
+    stop = how.pop("stop", lambda rank: False)
+
+    def work(group: ManyRanks) -> Ended:
+        with new_run([text], TrainOptions(**TINY), folder, ranks=group) as run:
+            for event in run.events(lambda: stop(group.rank)):
+                shown(group.rank, event)
+        assert isinstance(event, Ended)
+        return event
+
+    return together(2, work, **how)
+
+
+TINY: dict[str, Any] = {
+    "steps": 6,
+    "hidden_size": 8,
+    "batch_size": 4,
+    "seq_len": 8,
+    "threads": 1,
+    "eval_every": 3,
+    "rng": 5,
+}
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text(russian_text(6000), "utf-8")
+    return path
+
+
+def test_a_signal_to_another_rank_ends_the_fit_at_the_end(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All steps are taken; whoever goes on only measures, and has what a run without a stop has."""
+    folder, fitting, fit = tmp_path / "run", threading.Event(), run_module.fit_adaptation
+
+    def slow(*args: Any, poll: Callable[[], object]) -> Any:
+        fitting.set()
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            poll()
+            time.sleep(0.001)
+        return fit(*args)
+
+    monkeypatch.setattr(run_module, "adaptation_tokens", lambda plan, tokens: 200)
+    monkeypatch.setattr(run_module, "fit_adaptation", slow)
+    stop = {"stop": lambda rank: rank == 1 and fitting.is_set()}
+    ended = run_together(text, folder, lambda rank, event: None, **stop)
+    assert [(own.reason, own.step) for own in ended] == [("stopped", 6)] * 2
+    assert not RunState.load(folder / "resume.safetensors").progress.finished
+    monkeypatch.setattr(run_module, "fit_adaptation", fit)
+    whole = run_together(text, tmp_path / "whole", lambda rank, event: None)
+    assert textgen.train(out=folder, resume=True).ended.reason == "finished"
+    assert whole[0].reason == "finished"
+    assert outcome(folder)["model"] == outcome(tmp_path / "whole")["model"]
+
+
+def test_steps_wait_for_whoever_shows_what_happened(text: Path, tmp_path: Path) -> None:
+    """A pager, or Ctrl-S, may hold the first process up for longer than a step is waited for."""
+    held = []
+
+    def shown(rank: int, event: Event) -> None:
+        if rank == 0 and type(event) not in map(type, held):
+            held.append(event)
+            time.sleep(0.6)
+
+    ended = run_together(text, tmp_path / "run", shown, seconds=0.3)
+    assert [getattr(own, "reason", own) for own in ended] == ["finished"] * 2
+    assert {type(event).__name__ for event in held} == {
+        *("Started", "Report", "Sampled", "Saved", "Ended")
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "began", "goes_on"), [(None, 8, 4), (3, 3, 3)], ids=["left open", "typed"]
+)
+def test_threads_are_shared_out_again_among_another_number_of_processes(
+    typed: int | None,
+    began: int,
+    goes_on: int,
+    text: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8), raising=False)
+    folder = tmp_path / "run"
+    calls = iter(range(100))
+    options = {**TINY, "threads": typed}
+    textgen.train(text, out=folder, **options, stop=lambda: next(calls) >= 2)
+    state = RunState.load(folder / "resume.safetensors")
+    assert (state.record["threads"], state.record["processes"]) == (began, 1)
+    for name, value in {"RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+
+    def work(group: ManyRanks) -> tuple[int | None, str]:
+        with resumed_run(folder, ranks=group) as run:
+            started = next(iter(run.events()))
+            group.broadcast(None)
+            assert isinstance(started, Started)
+            note = next(str(n) for n in started.notes if "sums round" in str(n))
+            return run._trainer.network.engine.threads, note
+
+    for threads, note in cast(list[tuple[int, str]], together(2, work)):
+        assert threads == goes_on
+        assert "began with 1 process and continues with 2" in note
+
+
+def test_what_is_on_a_gpu_goes_by_nccl_which_waits_longer_than_gloo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """NCCL ends a process without a word; gloo, which waits in each step too, is to be first."""
+    made, used = [], []
+
+    def new_group(**settings: Any) -> str:
+        made.append(settings)
+        return "by NCCL"
+
+    monkeypatch.setattr(torch_ranks.dist, "new_group", new_group)
+    for name in ("all_to_all_single", "all_gather"):
+        monkeypatch.setattr(torch_ranks.dist, name, lambda *_, group: used.append(group))
+    wires = torch_ranks.TorchWires(2)
+    for device in ("cpu", "meta", "meta"):
+        flat = torch.zeros(4, device=device)
+        wires.assemble(wires.exchange(flat)[0], flat)
+    assert used == [None, None, *["by NCCL"] * 4]
+    (settings,) = made
+    assert settings["backend"] == "nccl"
+    assert settings["timeout"].total_seconds() >= 4 * ranks_module.STALLED
 
 
 def test_each_process_has_a_stream() -> None:

@@ -160,6 +160,8 @@ def test_each_process_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
     check_gpus("cuda", ALONE)
     with pytest.raises(ConfigError, match=r"2 processes .* 1 GPU, .* start at most 1 here"):
         check_gpus("cuda", crew)
+    with pytest.raises(ConfigError, match="Apple"):
+        check_gpus("mps", crew)
 
 
 def page_commands() -> list[str]:

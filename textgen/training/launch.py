@@ -39,9 +39,14 @@ def check_gpus(device: str, ranks: Crew) -> None:
     """Refuse more processes on this machine than it has GPUs, where each takes one.
 
     Raises:
-        ConfigError: There are more.
+        ConfigError: There are more, or they are Apple's, which exchange nothing.
     """
     rank = process_rank()
+    if ranks.world > 1 and device == "mps":
+        raise ConfigError(
+            "several processes cannot train on Apple's GPU: start one, or add "
+            + named("device", "cpu")
+        )
     if ranks.world == 1 or device != "cuda" or rank is None:
         return
     from textgen.training.torch_ranks import gpus

@@ -39,6 +39,10 @@ STALLED, BEAT, JOINING = 25.0, 1.0, 600.0
 TELLING = 3.0
 
 
+class Stopped(Exception):
+    """A process of a run was asked to stop, and what they were at was given up by all of them."""
+
+
 class Crew(Protocol):
     """The processes of a run, as one of them sees them.
 
@@ -69,6 +73,18 @@ class Crew(Protocol):
 
     def alone(self, work: Callable[[], T]) -> T | None:
         """Let the first rank work while the others wait; what it found, there alone."""
+
+    def alone_unless(
+        self, stop: Callable[[], bool], work: Callable[[Callable[[], None]], T]
+    ) -> T | None:
+        """`alone`, unless a process is to stop meanwhile.
+
+        Args:
+            stop: Asked by each process again and again: whether it is to stop.
+            work: It calls what it is given now and then in its course.
+        Raises:
+            Stopped: On all ranks, where one of them is to stop and the work was not over.
+        """
 
     def in_turn(self, work: Callable[[], T]) -> T:
         """Let the first rank work, then all others: they find what it has left on the disk."""
@@ -104,6 +120,15 @@ class Alone:
     def alone(self, work: Callable[[], T]) -> T:
         """What `work` finds."""
         return work()
+
+    def alone_unless(self, stop: Callable[[], bool], work: Callable[[Callable[[], None]], T]) -> T:
+        """What `work` finds, unless it is given up."""
+
+        def poll() -> None:
+            if stop():
+                raise Stopped
+
+        return work(poll)
 
     def in_turn(self, work: Callable[[], T]) -> T:
         """What `work` finds."""
@@ -223,19 +248,43 @@ class ManyRanks:
             self._store.delete_key(key)
         return found
 
-    def broadcast(self, value: Any) -> Any:
-        """The first rank's value."""
+    def broadcast(self, value: Any, meanwhile: Callable[[], None] = lambda: None) -> Any:
+        """The first rank's value; who waits for it calls `meanwhile` again and again."""
         self._said += 1
         if self.rank == 0:
             with self._naming_the_lost():
                 self._store.set(f"{self._said}", _packed(value))
             return value
-        return _unpacked(self._wait(f"{self._said}", 0))
+        return _unpacked(self._wait(f"{self._said}", 0, meanwhile))
 
     def alone(self, work: Callable[[], T]) -> T | None:
         """Let the first rank work while the others wait."""
         found = work() if self.rank == 0 else None
         self.broadcast(None)
+        return found
+
+    def alone_unless(
+        self, stop: Callable[[], bool], work: Callable[[Callable[[], None]], T]
+    ) -> T | None:
+        """Let the first rank work while the others wait, unless a process is to stop meanwhile."""
+        found, key = None, f"stop/{self._said + 1}"
+
+        def poll() -> None:
+            if stop() or self._store.check([key]):
+                raise Stopped
+
+        def tell() -> None:
+            if stop():
+                self._store.set(key, b"")
+
+        is_stopped = False
+        if self.rank == 0:
+            try:
+                found = work(poll)
+            except Stopped:
+                is_stopped = True
+        if self.broadcast(is_stopped, tell):
+            raise Stopped
         return found
 
     def in_turn(self, work: Callable[[], T]) -> T:
@@ -265,27 +314,33 @@ class ManyRanks:
                 beat += 1
                 self._store.set(f"beat/{self.rank}", str(beat).encode())
 
-    def _wait(self, key: str, rank: int) -> bytes:
+    def _wait(self, key: str, rank: int, meanwhile: Callable[[], None] = lambda: None) -> bytes:
         """What stands under a key, once another rank has written it.
 
         Raises:
             RankError: That rank has ended, or is lost.
         """
         pause, seen, heard = 0.0002, b"", time.monotonic()
+        looked = heard - BEAT
+        # One store answers all that wait: a thousand ask it 6,000 times a second.
+        longest = max(0.05, self.world / 2000)
         with self._naming_the_lost():
             while not self._store.check([key]):
                 if self._store.check([f"ended/{rank}"]):
                     raise self._ended(rank)
-                beat = b""
-                if self._store.check([f"beat/{rank}"]):
-                    beat = self._store.get(f"beat/{rank}")
+                meanwhile()
                 now = time.monotonic()
-                if beat != seen:
-                    seen, heard = beat, now
-                elif now - heard > (STALLED if beat else JOINING):
-                    raise RankError(_lost([rank], self.world))
+                if now - looked >= BEAT:
+                    looked = now
+                    beat = b""
+                    if self._store.check([f"beat/{rank}"]):
+                        beat = self._store.get(f"beat/{rank}")
+                    if beat != seen:
+                        seen, heard = beat, now
+                    elif now - heard > (STALLED if beat else JOINING):
+                        raise RankError(_lost([rank], self.world))
                 time.sleep(pause)
-                pause = min(2 * pause, 0.05)
+                pause = min(2 * pause, longest)
             return self._store.get(key)
 
     @contextmanager
@@ -309,7 +364,7 @@ class ManyRanks:
             return RankError(_lost([], self.world))
         own = self.rank
         still = [r for r in range(self.world) if r != own and before[r] == after[r]]
-        return RankError(_lost(still, self.world))
+        return RankError(_lost(still, self.world) if still else _stuck(own, self.world))
 
     def _beats(self) -> list[bytes]:
         return [
@@ -336,15 +391,20 @@ class ManyRanks:
         return False
 
 
+_ENDING = "so this process ends too; the same command goes on from what was saved last"
+
+
 def _lost(ranks: list[int], world: int) -> str:
     who = "another process of this run is"
     if ranks:
         names = ", ".join(map(str, ranks))
         who = f"rank {names} of {world} is" if len(ranks) == 1 else f"ranks {names} of {world} are"
-    return (
-        f"{who} not there any more, or has said nothing for {STALLED:.0f} seconds, so this process "
-        "ends too; the same command goes on from what was saved last"
-    )
+    return f"{who} not there any more, or has said nothing for {STALLED:.0f} seconds, {_ENDING}"
+
+
+def _stuck(own: int, world: int) -> str:
+    who = f"rank {1 - own} of 2" if world == 2 else f"another one of the {world} processes"
+    return f"{who} is there, but has taken no step for {STALLED:.0f} seconds, {_ENDING}"
 
 
 def _packed(value: Any) -> bytes:

@@ -175,7 +175,10 @@ def resumed_run(
         state = RunState.load(path)
         record = state.record
         device, _ = choose_device(record["device"])
-        threads = record["threads"]
+        options, threads = options_of(record), record["threads"]
+        if options.threads is None and ranks.world != record.get("processes", 1):
+            # What another number of processes shared out is too much now, or too little.
+            threads = choose_threads(None).value
         try:
             choose_threads(threads)
             check_gpus(device, ranks)
@@ -195,7 +198,6 @@ def resumed_run(
         notes = list(
             changed_text(folder, state, paths, spelled, more=more, cache=cache, stdin=stdin)
         )
-        options = options_of(record)
         data = ranks.in_turn(
             lambda: reopen_data(
                 *(record, options, state.vocabulary, state.normalization),
@@ -218,9 +220,8 @@ def resumed_run(
             trainer.load(state.progress.step, state.progress.steps_counted, state.tensors)
             step = state.progress.step
             ranks.alone(lambda: cut_metrics(folder, step))
-            yield Run(
-                folder, state, data, trainer, (*notes, *_other_numbers(record, plan, compute))
-            )
+            notes += _other_numbers(record, plan, compute, ranks.world)
+            yield Run(folder, state, data, trainer, notes)
 
 
 def absolute(path: str | Path) -> str:
@@ -392,13 +393,20 @@ def file_digest_of(name: str | None) -> VectorsRecord | None:
         return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
 
 
-def _other_numbers(record: RunRecord, plan: Plan, path: Engine) -> Iterator[str]:
-    """Notes where a run goes on otherwise than it began: its path, or how it is measured."""
+def _other_numbers(record: RunRecord, plan: Plan, path: Engine, processes: int) -> Iterator[str]:
+    """Notes where a run goes on otherwise than it began: its path, its processes, or how it is
+    measured."""
     began, now = record.get("path", "torch"), path_name(path)
     if now != began:
         yield (
             f"this run began on the path {began} and continues on {now}, which rounds differently: "
             "it will not end with exactly the same weights"
+        )
+    if processes != (before := record.get("processes", 1)):
+        yield (
+            f"this run began with {plural(before, 'process', 'processes')} and continues with "
+            f"{processes}, whose sums round differently: it will not end with exactly the same "
+            "weights"
         )
     if plan.sliding and "validation_history" not in record:
         yield (

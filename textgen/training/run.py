@@ -49,6 +49,7 @@ from textgen.training.folder import (
     is_writable,
 )
 from textgen.training.learner import fit_head_scale
+from textgen.training.ranks import Stopped
 from textgen.training.sizing import FINAL_EVALUATION, adaptation_tokens
 from textgen.training.trainer import Trainer
 
@@ -72,10 +73,6 @@ LARGEST_WEIGHT = 1e15
 _TOO_LARGE = "an update made numbers too large to go on with"
 #: Asks whether to stop after the step that was just taken.
 Stop = Callable[[], bool]
-
-
-class _StoppedAtTheEnd(Exception):
-    """All steps are taken, and somebody does not wait for what is measured after them."""
 
 
 class _Cost(NamedTuple):
@@ -139,6 +136,7 @@ class Run:
             StorageError: Something could not be written.
         """
         yield self._start_event()
+        self._wait_for_the_reader()
         if self._progress.finished:
             yield self._end_event("already finished", self._figure(self._record.get("final")))
             return
@@ -194,6 +192,7 @@ class Run:
                 if self._ranks.rank == 0:
                     append_line(self.folder / METRICS_NAME, json.dumps(report.to_dict()))
                 yield report
+                self._wait_for_the_reader()
                 since, steps_since = time.perf_counter(), 0
             if evaluating and self._is_out_of_patience():
                 reason = "patience"
@@ -205,6 +204,7 @@ class Run:
                     yield from self._sample()
                 if done % plan.save_every == 0:
                     yield self._save()
+                    self._wait_for_the_reader()
                 since += time.perf_counter() - pause  # The speed reported is that of training.
         return reason
 
@@ -212,11 +212,6 @@ class Run:
         return 0 < self.plan.patience <= self._progress.without_best
 
     def _finish(self, reason: str, stop: Stop) -> Iterator[Event]:
-        def poll() -> None:
-            # What several processes measure together they bring to its end.
-            if self._ranks.world == 1 and stop():
-                raise _StoppedAtTheEnd
-
         if reason == "stopped":
             yield self._save()
             if not self._best:
@@ -230,12 +225,12 @@ class Run:
             raise self._diverged("no evaluation gave a finite loss")
         try:
             yield from self._sample()
-            cost = self._validate(self._best, poll)
-            if self._ranks.world > 1 and self._ranks.any(stop()):
-                raise _StoppedAtTheEnd
-            self._adaptation = self._ranks.alone(lambda: self._fit_adaptation(self._best, poll))
+            cost = self._validate(self._best, stop)
+            self._adaptation = self._ranks.alone_unless(
+                stop, lambda poll: self._fit_adaptation(self._best, poll)
+            )
             written = self._ranks.alone(self._write_pairs)
-        except _StoppedAtTheEnd:
+        except Stopped:
             yield self._save()
             yield self._end_event("stopped", self._figure(None))
             return
@@ -261,10 +256,23 @@ class Run:
         """The most tokens of the validation text that are read once the steps are taken."""
         return FINAL_EVALUATION * self.plan.eval_tokens
 
-    def _validate(self, weights: Arrays, poll: Callable[[], object]) -> _Cost:
-        """The cost over the whole validation text, or as much of it as time allows."""
+    def _validate(self, weights: Arrays, stop: Stop) -> _Cost:
+        """The cost over the whole validation text, or as much of it as time allows.
+
+        Raises:
+            Stopped: `stop` says so, on whichever process.
+        """
+
+        def poll() -> None:
+            # What several processes measure together they bring to its end.
+            if self._ranks.world == 1 and stop():
+                raise Stopped
+
         network = open_network(self.plan.model, self._trainer.network.engine, weights)
-        return self._cost(network, self._most_validated, poll)
+        cost = self._cost(network, self._most_validated, poll)
+        if self._ranks.world > 1 and self._ranks.any(stop()):
+            raise Stopped
+        return cost
 
     def _cost(
         self, network: Network, limit: int, poll: Callable[[], object] = lambda: None
@@ -333,6 +341,14 @@ class Run:
         fit_head_scale(self._trainer.network, self._data.train)
         if (sampled := self._ranks.alone(self._write_sample)) is not None:
             yield sampled
+        self._wait_for_the_reader()
+
+    def _wait_for_the_reader(self) -> None:
+        """Let the first of several processes show what it has yielded, however long that takes.
+
+        A pager may hold it up, or Ctrl-S; a step would not wait for it.
+        """
+        self._ranks.alone(lambda: None)
 
     def _write_sample(self) -> Sampled | None:
         """A text by the model as it is; None where it has no numbers to write one by."""

@@ -45,7 +45,9 @@ class RunRecord(TypedDict):
     choices: list[ChoiceRecord]
     command: str
     versions: dict[str, str]
+    #: Of each process; of how many, in `processes`.
     threads: Some
+    processes: NotRequired[Some]
     precision: Annotated[str, Setting(choices=PRECISIONS)]
     device: Annotated[str, Setting(choices=DEVICES)]
     again: NotRequired[str | None]

@@ -269,6 +269,7 @@ def new_run(
                 "vectors": file_digest_of(options.vectors),
                 "versions": _versions(path),
                 "threads": threads.value,
+                "processes": ranks.world,
                 "precision": path.precision,
                 "device": path.device,
                 "path": path_name(path),

@@ -22,6 +22,10 @@ from torch.distributed.rendezvous import rendezvous
 from textgen.errors import RankError
 from textgen.training.ranks import JOINING, STALLED, ManyRanks, Store
 
+#: Seconds after which NCCL ends a process that waits for another one, by SIGABRT and without a word
+#: of ours. In each step `TorchWires.largest` waits by gloo as well, and is to be first.
+NCCL_STALLED = 4 * STALLED
+
 
 @contextmanager
 def open_group(rank: int, world: int) -> Iterator[ManyRanks]:
@@ -36,15 +40,13 @@ def open_group(rank: int, world: int) -> Iterator[ManyRanks]:
     store = PrefixStore(f"textgen/{restart}", found)
 
     def connect() -> TorchWires:
-        # Tensors of a CPU go by gloo, those of a GPU by NCCL; each process has a GPU of its own.
-        # `check_gpus` refuses a GPU where there are too few of them.
-        backend, own = "gloo", int(os.environ.get("LOCAL_RANK", "0"))
-        if dist.is_nccl_available() and own < torch.cuda.device_count():
+        # Each process has a GPU of its own; `check_gpus` refuses where there are too few of them.
+        own = int(os.environ.get("LOCAL_RANK", "0"))
+        if own < torch.cuda.device_count():
             torch.cuda.set_device(own)
-            backend = "cpu:gloo,cuda:nccl"
         with _saying_what_to_do():
             dist.init_process_group(
-                backend,
+                "gloo",
                 store=PrefixStore("wires", store),
                 rank=rank,
                 world_size=world,
@@ -79,6 +81,8 @@ def gpus() -> int:
 class TorchWires:
     """Moves arrays and tensors between the processes; see `Wires`.
 
+    What is on a CPU goes by gloo, what is on a GPU by NCCL.
+
     Args:
         world: How many processes there are.
     """
@@ -87,6 +91,8 @@ class TorchWires:
         self._world = world
         self._number = torch.zeros(1, dtype=torch.int32)
         self._room: dict[tuple[torch.device, int], Tensor] = {}
+        # Made by all processes at the first tensor of a GPU, for only their run knows its device.
+        self._nccl: dist.ProcessGroup | None = None
 
     def exchange(self, flat: Any) -> Any:
         """What all ranks have for this one, a row each; overwritten by the next call."""
@@ -95,19 +101,30 @@ class TorchWires:
         if place not in self._room:
             self._room[place] = torch.empty_like(tensor)
         parts = self._room[place]
-        dist.all_to_all_single(parts, tensor)
+        dist.all_to_all_single(parts, tensor, group=self._group_of(tensor))
         rows = parts.view(self._world, -1)
         return rows.numpy() if isinstance(flat, np.ndarray) else rows
 
     def assemble(self, part: Any, flat: Any) -> None:
         """Fill `flat` with the parts of all ranks."""
-        dist.all_gather(list(_tensor(flat).chunk(self._world)), _tensor(part))
+        whole = _tensor(flat)
+        parts = list(whole.chunk(self._world))
+        dist.all_gather(parts, _tensor(part), group=self._group_of(whole))
 
     def largest(self, number: int) -> int:
         """The largest number of all processes; on the CPU, so that no GPU is waited for."""
         self._number.fill_(number)
         dist.all_reduce(self._number, dist.ReduceOp.MAX)
         return int(self._number)
+
+    def _group_of(self, tensor: Tensor) -> dist.ProcessGroup | None:
+        """By what a tensor goes; None is gloo."""
+        if tensor.device.type == "cpu":
+            return None
+        if self._nccl is None:
+            wait = timedelta(seconds=NCCL_STALLED)
+            self._nccl = cast(dist.ProcessGroup, dist.new_group(backend="nccl", timeout=wait))
+        return self._nccl
 
 
 def _tensor(array: Any) -> Tensor:
