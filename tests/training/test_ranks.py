@@ -316,6 +316,29 @@ def test_a_rank_that_lives_and_takes_no_step_is_named(monkeypatch: pytest.Monkey
     assert str(error).startswith("rank 1 of 2 is there, but has taken no step for 25 seconds, so")
 
 
+def test_a_store_that_stands_still_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes with the process, or the machine, that has it."""
+    monkeypatch.setattr(ranks_module, "ANSWERING", 0.2)
+    over = threading.Event()
+
+    class Still(MemoryStore):
+        def check(self, keys: list[str]) -> bool:
+            return over.wait(20)
+
+    def work(group: ManyRanks) -> None:
+        group._store._store = Still()  # type: ignore[attr-defined]
+        begun = time.monotonic()
+        try:
+            group.gather(None)
+        finally:
+            assert time.monotonic() - begun < 5
+
+    first, _ = together(2, work, seconds=0.5)
+    over.set()
+    assert isinstance(first, RankError)
+    assert str(first).startswith("another process of this run is not there any more")
+
+
 @pytest.mark.parametrize("rank", [0, 2])
 def test_a_stop_of_any_rank_gives_up_what_the_first_does_alone(rank: int) -> None:
     def work(group: ManyRanks) -> list[Any]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.small_runs import ROOT, environment, outcome, russian_text, textgen_cli
-from support.torchrun import SMALL, launched, saved_step, wait_until
+from support.torchrun import SMALL, by_hand, launched, saved_step, wait_until
 
 import textgen
 from textgen.checkpoint.format import read_layout
@@ -239,33 +239,149 @@ def test_twenty_kills_of_any_process(text: Path, tmp_path: Path) -> None:
     assert len(resumed) == 20
 
 
-def is_over(process: int) -> bool:
-    """Whether a process has ended, though nobody may have taken notice."""
-    try:
-        return not Path(f"/proc/{process}/cmdline").read_bytes()
-    except OSError:
-        return True
+#: Raises an error in the 150th step of a rank.
+FAILS = """
+from textgen.errors import StorageError
+from textgen.training.trainer import Trainer
+advance = Trainer.advance
+def fail(self, *asked):
+    if self.step >= 150:
+        raise StorageError("no room on the disk")
+    return advance(self, *asked)
+Trainer.advance = fail
+"""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(text: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `LONG` comes to with two processes."""
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    finish(2, text, out, **LONG)
+    return outcome(out, evaluations_only=True)
+
+
+LONG: dict[str, Any] = {"steps": 3000, "eval-every": 1000, "save-every": 50}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_stalled_worker_ends_the_run_within_a_minute(text: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("how", ["killed", "stands still", "fails"])
+def test_who_is_lost_ends_the_run_within_a_minute(
+    how: str, lost: int, text: Path, tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
+    """With a message and the exit code 10, and the same command loses nothing.
+
+    By hand the first process also keeps what they say to one another; under torchrun a process of
+    torchrun's does.
+    """
     out = tmp_path / "run"
-    with launched(2, text, out, steps=10**6, **{"save-every": 100}) as run:
+    before = {lost: FAILS} if how == "fails" else {}
+    with by_hand(text, out, "--quiet", before=before, **LONG) as ranks:
+        gone, left = ranks[lost], ranks[1 - lost]
         wait_until(lambda: saved_step(out) >= 100)
-        stopped = run.worker(1)
-        os.kill(stopped, signal.SIGSTOP)
         begun = time.monotonic()
-        first = run.worker(0)
-        wait_until(lambda: is_over(first), 60)
+        if how != "fails":
+            gone.send_signal(signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+        _, err = left.communicate(timeout=120)
         took = time.monotonic() - begun
-        os.kill(stopped, signal.SIGCONT)
-        code, _, err = run.end()
+        gone.send_signal(signal.SIGCONT)
+        gone.kill()
     assert took < 60
-    assert code != 0
-    assert "rank 1 of 2 is not there any more, or has said nothing for 25 seconds" in err
-    assert "Traceback (most recent call last)" not in err.split("textgen: ")[1].split("\n")[0]
-    assert saved_step(out) >= 100
+    assert left.returncode == 10, err
+    # With the first process goes what would say who it was, and why.
+    who = "another process of this run is" if lost == 0 else "rank 1 of 2 is"
+    if (how, lost) == ("fails", 1):
+        assert "rank 1 of 2 has ended: no room on the disk" in err
+    else:
+        assert f"{who} not there any more, or has said nothing for 25 seconds" in err
+    assert "Traceback" not in err
+    assert 100 <= saved_step(out) < LONG["steps"]
+    finish(2, text, out, **LONG)
+    assert outcome(out, evaluations_only=True) == undisturbed
+    print(f"{how}, rank {lost}: the other one ended after {took:.1f} s; {err.strip()}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes cannot be made small")
+def test_a_first_process_whose_output_is_not_read_is_waited_for(text: Path, tmp_path: Path) -> None:
+    """It goes on as soon as somebody reads, however long that takes: here twice `STALLED`."""
+    import fcntl
+
+    out = tmp_path / "run"
+    quick = "from textgen.training import ranks\nranks.STALLED = 3.0"
+    length = {"steps": 300, "eval-every": 1}
+    with by_hand(text, out, "--json", before={0: quick, 1: quick}, **length) as ranks:
+        assert ranks[0].stdout is not None
+        fcntl.fcntl(ranks[0].stdout, fcntl.F_SETPIPE_SZ, 4096)
+        wait_until((out / "metrics.jsonl").exists)
+        time.sleep(6)
+        shown = len((out / "metrics.jsonl").read_text().splitlines())
+        assert shown < 300
+        assert [process.poll() for process in ranks] == [None, None]
+        said, err = ranks[0].communicate(timeout=120)
+        _, other = ranks[1].communicate(timeout=120)
+    assert [process.returncode for process in ranks] == [0, 0], err + other
+    assert json.loads(said.splitlines()[-1])["reason"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("engine", "settings"),
+    [("", {"RANK": "0", "WORLD_SIZE": "1"}), pytest.param("torch", {}, marks=pytest.mark.slow)],
+)
+def test_a_run_alone_loads_nothing_of_several_processes(
+    engine: str, settings: dict[str, str], text: Path, tmp_path: Path
+) -> None:
+    """The native engine not even torch, which has all of that."""
+    code = f"""
+import sys, textgen
+textgen.train({str(text)!r}, out={str(tmp_path / "run")!r}, steps=2, hidden_size=8, threads=1)
+assert ("torch" in sys.modules) == {bool(engine)}
+assert "textgen.training.torch_ranks" not in sys.modules
+if {bool(engine)}:
+    assert not sys.modules["torch"].distributed.is_initialized()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(TEXTGEN_PATH=engine, **settings),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_one_process_of_torchrun_is_a_run_alone(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit, times aside."""
+    length = {"steps": 60, "eval-every": 20, "save-every": 10}
+    alone(text, tmp_path / "alone", **length)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    alone(text, tmp_path / "of-one", **length)
+    assert file_of(tmp_path / "of-one") == file_of(tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_torchrun_with_one_process_is_a_run_alone(text: Path, tmp_path: Path) -> None:
+    length = {"steps": 60, "eval-every": 20, "save-every": 10}
+    alone(text, tmp_path / "alone", **length)
+    finish(1, text, tmp_path / "of-one", **length)
+    assert file_of(tmp_path / "of-one") == file_of(tmp_path / "alone")
+
+
+def file_of(out: Path) -> dict[str, Any]:
+    """All of a run but its times, and what names its folder or follows from its speed."""
+    header = read_layout(out / "resume.safetensors", kind="resume").header
+    for name in ("again", "command", "versions"):
+        del header["record"][name]
+    for name in ("report_every", "sample_every"):
+        del header["plan"][name]
+    choices = [own for own in header["record"].pop("choices") if own["name"] != "save_every"]
+    found = outcome(out, evaluations_only=True)
+    return found | {"record": header["record"], "plan": header["plan"], "choices": choices}
 
 
 @pytest.mark.slow

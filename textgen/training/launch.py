@@ -28,6 +28,8 @@ def open_ranks() -> Iterator[Crew]:
     if sys.platform == "win32":
         raise ConfigError("torchrun starts several processes on Linux and macOS alone; start one")
     else:
+        # Where a process is lost torch writes pages of addresses; what it means is said below.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         require_torch("a run of several processes")
         from textgen.training.torch_ranks import open_group
 

@@ -19,8 +19,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +36,9 @@ T = TypeVar("T")
 #: Seconds without a sign of life after which a process is lost; between two signs; and until all
 #: have come at the beginning.
 STALLED, BEAT, JOINING = 25.0, 1.0, 600.0
-#: Seconds that another rank leaves the first one to tell of an error that both have.
-TELLING = 3.0
+#: Seconds that another rank leaves the first one to tell of an error that both have, and in which a
+#: store answers.
+TELLING, ANSWERING = 3.0, 15.0
 
 
 class Stopped(Exception):
@@ -152,6 +154,59 @@ class Store(Protocol):
     def delete_key(self, key: str) -> bool: ...
 
 
+class Prompt:
+    """A store that answers in time, or never again: torch's waits for ever where the process that
+    has it stands still.
+
+    Args:
+        store: What is asked, by a thread of its own.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._questions: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._is_mute = False
+        threading.Thread(target=self._answer, name="store", daemon=True).start()
+
+    def set(self, key: str, value: bytes) -> object:
+        """Write a value."""
+        return self._ask(lambda: self._store.set(key, value))
+
+    def get(self, key: str) -> bytes:
+        """Read one that is there."""
+        return cast(bytes, self._ask(lambda: self._store.get(key)))
+
+    def check(self, keys: list[str]) -> bool:
+        """Whether all are there."""
+        return cast(bool, self._ask(lambda: self._store.check(keys)))
+
+    def delete_key(self, key: str) -> bool:
+        """Delete one."""
+        return cast(bool, self._ask(lambda: self._store.delete_key(key)))
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        if not self._is_mute:
+            self._questions.put(question)
+            try:
+                found, error = self._answers.get(timeout=ANSWERING)
+            except Empty:
+                self._is_mute = True
+            else:
+                if error is not None:
+                    raise error
+                return found
+        raise RuntimeError(f"the store has said nothing for {ANSWERING:.0f} seconds")
+
+    def _answer(self) -> None:
+        while True:
+            question = self._questions.get()
+            try:
+                self._answers.put((question(), None))
+            except BaseException as error:
+                self._answers.put((None, error))
+
+
 class Wires(Protocol):
     """Moves arrays, or tensors, between the processes; computes nothing that could round.
 
@@ -180,14 +235,15 @@ class ManyRanks:
 
     def __init__(self, rank: int, world: int, store: Store, connect: Callable[[], Wires]) -> None:
         self.rank, self.world = rank, world
-        self._store = store
+        self._store = Prompt(store)
+        self._beating = store
         self._connect = connect
         self._wires: Wires
         self._said = 0
         self._over = threading.Event()
 
     def __enter__(self) -> ManyRanks:
-        self._store.set(f"beat/{self.rank}", b"0")
+        self._beating.set(f"beat/{self.rank}", b"0")
         threading.Thread(target=self._live, name="heartbeat", daemon=True).start()
         self.gather(None)
         self.broadcast(None)
@@ -312,7 +368,7 @@ class ManyRanks:
         with suppress(RuntimeError):
             while not self._over.wait(BEAT):
                 beat += 1
-                self._store.set(f"beat/{self.rank}", str(beat).encode())
+                self._beating.set(f"beat/{self.rank}", str(beat).encode())
 
     def _wait(self, key: str, rank: int, meanwhile: Callable[[], None] = lambda: None) -> bytes:
         """What stands under a key, once another rank has written it.
@@ -380,12 +436,14 @@ class ManyRanks:
         """Whether the first rank tells of the same error; who has it alone tells of it."""
         until = time.monotonic() + TELLING
         with suppress(RuntimeError):
-            while time.monotonic() < until:
-                if self._store.check(["ended/0"]):
-                    if isinstance(error, TextgenError):
-                        error.is_told = True
-                    return True
+            while not self._store.check(["ended/0"]):
+                if time.monotonic() >= until:
+                    break
                 time.sleep(0.05)
+            else:
+                if isinstance(error, TextgenError):
+                    error.is_told = True
+                return True
         if isinstance(error, TextgenError):
             error.rank = self.rank
         return False
