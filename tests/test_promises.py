@@ -693,33 +693,34 @@ def test_a_damaged_file_that_breaks_the_engine_is_seen(
     assert "KeyError" in json.loads(Path("tally.json").read_text("utf-8"))["failures"][0]
 
 
-def course(campaign: ModuleType, memory: Any, speed: Any) -> Any:
+def course(campaign: ModuleType, memory: Any, ratio: Any) -> Any:
     """A command that was looked at ninety times, a second of computing apart."""
     import soak
 
-    done, looks = 0.0, []
-    for second in range(90):
-        done += speed(second)
-        looks.append(soak.Look(second + 1.0, int(done), int(memory(second))))
-    return soak.Course("steps", looks)
+    looks = [soak.Look(at + 1.0, 100 * (at + 1), int(memory(at))) for at in range(90)]
+    ratios = [(at + 1.0, ratio(at)) for at in range(0, 90, 3)]
+    return soak.Course("steps", looks, ratios)
 
 
 def test_memory_that_grows_and_speed_that_falls_are_seen(campaign: ModuleType) -> None:
     def flat(second: int) -> float:
         return 1e6
 
-    def verdict(memory: Any, speed: Any = flat) -> tuple[list[str], list[str], str]:
-        return course(campaign, memory, speed).verdict()
+    def verdict(memory: Any, ratio: Any = lambda s: 1.0) -> tuple[list[str], list[str], str]:
+        return course(campaign, memory, ratio).verdict()
 
     wrong, unsaid, text = verdict(flat)
-    assert not wrong and not unsaid and "memory +0.0% (1 MB), speed +0.0%" in text
-    # What is filled at first is no growth, and neither is a first third that was faster.
+    assert not wrong and not unsaid and "memory +0.0% (1 MB), speed 1.000 of" in text
+    assert "100 a second" in text
+    # What is filled at first is no growth, and a command that was slower at first is none now.
     assert not verdict(lambda s: 1e6 * min(s, 20))[0]
-    assert not verdict(flat, lambda s: 1e6 if s > 25 else 2e6)[0]
+    assert not verdict(flat, lambda s: 0.5 if s < 58 else 1.0)[0]
     assert "memory grew by" in verdict(lambda s: 1e6 * (1 + s / 900))[0][0]
-    assert "speed changed by -10.0%" in verdict(flat, lambda s: 1e6 if s < 58 else 0.9e6)[0][0]
-    wrong, unsaid, _ = verdict(flat, lambda s: 1e6 * (1 + s // 5 % 2))
-    assert not wrong and "too uneven or too short" in unsaid[0]
+    assert "speed is 0.900 of" in verdict(flat, lambda s: 1.0 if s < 58 else 0.9)[0][0]
+    # Turns that differ: one of ten says nothing, half of them leave it open.
+    assert verdict(flat, lambda s: 0.5 if s == 66 else 1.0)[:2] == ([], [])
+    wrong, unsaid, _ = verdict(flat, lambda s: 0.8 if s % 2 else 1.2)
+    assert not wrong and "too uneven for a verdict" in unsaid[0]
 
 
 def test_a_soak_that_failed_or_was_too_short_is_told(campaign: ModuleType) -> None:
@@ -731,7 +732,7 @@ def test_a_soak_that_failed_or_was_too_short_is_told(campaign: ModuleType) -> No
     figure = soak.figure_of([failed, short], effort)
     assert figure.tried == 1 and "a defect" in figure.failures[0]
     assert "too few to compare" in figure.not_run[0] and "make soak" in figure.not_run[1]
-    whole = replace(course(campaign, lambda s: 1e6, lambda s: 1e6), is_whole=True)
+    whole = replace(course(campaign, lambda s: 1e6, lambda s: 1.0), is_whole=True)
     assert soak.figure_of([whole], effort).not_run == ()
 
 
@@ -741,19 +742,50 @@ def test_a_command_is_watched_until_its_time_is_over(
     import soak
 
     monkeypatch.chdir(tmp_path)
-    # Both end by themselves, however slow the machine is, and are looked at often.
+    # They end by themselves, however slow the machine is, and are looked at often.
     monkeypatch.setattr(soak, "EVERY", 0.05)
-    out = tmp_path / "out.txt"
-    failed = soak.watched("bytes", ["train", "none.txt"], lambda: 1, 3600.0, out)
+
+    def watched(words: list[str], done: Any) -> Any:
+        def start(name: str) -> Any:
+            return soak._Started(words, Path(f"{name}.txt"), Path(f"{name}-said.txt"), done)
+
+        return soak.watched("bytes", start, 3600.0)
+
+    failed = watched(["train", "none.txt"], lambda: 1)
     assert "exit code 6" in failed.said and "none.txt" in failed.said and not failed.is_whole
-    short = soak.watched("bytes", ["--version"], itertools.count(1).__next__, 3600.0, out)
+    short = watched(["--version"], itertools.count(1).__next__)
     assert short.is_whole and not short.said and len(short.looks) > 1
-    assert out.read_text("utf-8").startswith("textgen")
+    assert Path("old.txt").read_text("utf-8").startswith("textgen")
     # It does no more: what its process does after that is left out.
-    assert len(soak.watched("bytes", ["--version"], lambda: 1, 3600.0, out).looks) == 1
+    assert len(watched(["--version"], lambda: 1).looks) == 1
     assert soak._memory(os.getpid()) > 10**7
     first = '{"step": 4, "evaluated": false}\n'
     Path("metrics.jsonl").write_text(first)
     assert soak._steps(tmp_path) == 0 == soak._steps(tmp_path / "none")
     Path("metrics.jsonl").write_text(f'{first}{{"step": 8, "evaluated": true}}\n{{"st')
     assert soak._steps(tmp_path) == 8
+
+
+def test_a_command_that_becomes_slower_is_slower_than_its_twin(
+    campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import soak
+
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("EVERY", 0.02), ("TURN", 0.1), ("PAUSE", 0.2)):
+        monkeypatch.setattr(soak, name, value)
+    # It computes more and more between two of the bytes that it writes.
+    Path("slower.py").write_text(
+        "import sys\nsize = 3000\nwhile size < 3e6:\n    sum(range(size := size + size // 40))\n"
+        "    sys.stdout.write('.')\n    sys.stdout.flush()\n"
+    )
+
+    def start(name: str) -> Any:
+        out = Path(f"{name}.txt")
+        words = ["-c", "exec(open('slower.py').read())"]
+        return soak._Started(words, out, Path(f"{name}-said.txt"), lambda: out.stat().st_size)
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(soak.subprocess, "Popen", lambda c, **k: popen([c[0], *c[3:]], **k))
+    course = soak.watched("bytes", start, 3600.0)
+    assert course.is_whole and not course.said and course.ratios[-1][1] < 0.75

@@ -6,9 +6,12 @@
 Two commands run for as long as there is time: a model that writes into a file, and a training that
 reports. What they have done, how long they have computed and how much memory they have is looked at
 again and again. The first third of the time does not count: modules and caches are still filled.
-In the last third the memory may be at most 2 % above the most of the second, and the speed, per
-second of computing and not of the clock, at most 5 % below. Where the speed of the second third by
-itself moves by more than that, the machine is too uneven for a verdict on it.
+In the last third the memory may be at most 2 % above the most of the second.
+
+The speed of a shared machine moves by more than what is looked for. So each command has a twin: the
+same one, begun at the same time and stopped. Now and then the two go on in turns, a second each,
+and the ratio of what they do in a second of computing is kept; the twin stays young, for it goes on
+in no other second. In the last third the command may be at most 5 % slower than its twin.
 
 `make soak` takes the whole length: 100,000,000 characters, and an hour of training.
 """
@@ -21,10 +24,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -42,8 +45,11 @@ CHARACTERS, TRAINING = 100_000_000, 3600.0
 MEMORY, SPEED = 0.02, 0.05
 #: Seconds between two looks at a command; a third of the looks counts as one time.
 EVERY = 1.0
-#: Seconds of computing below which nothing is said of memory and speed.
-LEAST = 15.0
+#: Seconds that a command and its twin have in their turn, and that lie between two pairs of turns
+#: at first; later it is a share of the time so far, so that the twin stays young.
+TURN, PAUSE, SHARE = 1.0, 4.0, 0.02
+#: Seconds of computing, and pairs of turns, below which nothing is said of memory and speed.
+LEAST, LEAST_PAIRS = 15.0, 5
 
 
 @dataclass(frozen=True)
@@ -68,20 +74,17 @@ class Course:
     Args:
         what: In words, such as `characters`.
         looks: In their order.
+        ratios: Its speed as a part of its young twin's, at each pair of turns: (seconds of
+            computing so far, ratio).
         is_whole: Whether it reached its whole length.
         said: What it said, where it failed; else "".
     """
 
     what: str
     looks: Sequence[Look]
+    ratios: Sequence[tuple[float, float]] = ()
     is_whole: bool = False
     said: str = ""
-
-    def _rates(self, first: int, last: int) -> list[float]:
-        """What it did in a second of computing, between looks that are some way apart."""
-        part = self.looks[first:last]
-        some = part[:: max(1, len(part) // 6)]
-        return [(b.done - a.done) / (b.seconds - a.seconds) for a, b in pairwise(some)]
 
     def verdict(self) -> tuple[list[str], list[str], str]:
         """What is wrong, what cannot be said, and figures."""
@@ -89,71 +92,139 @@ class Course:
             return [f"{self.what}: {self.said}"], [], ""
         third = len(self.looks) // 3
         computing = self.looks[-1].seconds if self.looks else 0.0
-        if third < 6 or computing < LEAST:
-            why = f"{self.what}: {computing:.0f} s of computing are too few to compare"
+        late = sorted(ratio for at, ratio in self.ratios if at > computing * 2 / 3)
+        if third < 6 or computing < LEAST or len(late) < LEAST_PAIRS:
+            why = (
+                f"{self.what}: {computing:.0f} s of computing, {len(late)} pairs of turns at the "
+                "end, are too few to compare"
+            )
             return [], [why], ""
         wrong, unsaid = [], []
         middle = max(look.memory for look in self.looks[third : 2 * third])
-        late = max(look.memory for look in self.looks[2 * third :])
-        grown = late / middle - 1
+        last = max(look.memory for look in self.looks[2 * third :])
+        grown = last / middle - 1
         if grown > MEMORY:
             wrong.append(
                 f"{self.what}: memory grew by {grown:.1%}, from {middle / 1e6:.0f} MB to "
-                f"{late / 1e6:.0f} MB"
+                f"{last / 1e6:.0f} MB"
             )
-        before, after = self._rates(third, 2 * third), self._rates(2 * third, len(self.looks))
-        rate, change = median(before), median(after) / median(before) - 1
-        spread = (max(before) - min(before)) / rate
-        if spread > SPEED:
-            unsaid.append(
-                f"the speed of the {self.what}: it moved by {spread:.0%} within a third of the "
-                "time, which is too uneven or too short for a verdict"
-            )
-        elif change < -SPEED:
-            wrong.append(f"{self.what}: the speed changed by {change:.1%}")
+        # Between these two of the sorted ratios lies the true median, 95 times of 100: how many of
+        # them fall below it is a matter of tossed coins.
+        aside = int(max(0.0, len(late) / 2 - 0.98 * len(late) ** 0.5))
+        low, high = late[aside], late[-1 - aside]
+        told = (
+            f"{median(late):.3f} of its young twin's ({low:.3f} to {high:.3f}, {len(late)} pairs)"
+        )
+        if high < 1 - SPEED:
+            wrong.append(f"{self.what}: the speed is {told}")
+        elif low < 1 - SPEED:
+            unsaid.append(f"the speed of the {self.what}: {told} is too uneven for a verdict")
+        rate = self.looks[-1].done / computing
         text = (
             f"{self.looks[-1].done:,} {self.what} in {computing:,.0f} s of computing: memory "
-            f"{grown:+.1%} ({late / 1e6:.0f} MB), speed {change:+.1%} ({rate:,.0f} a second)"
+            f"{grown:+.1%} ({last / 1e6:.0f} MB), speed {told} ({rate:,.0f} a second)"
         )
         return wrong, unsaid, text
 
 
-def watched(
-    what: str, words: Sequence[str], done: Callable[[], int], seconds: float, out: Path | None
-) -> Course:
-    """Run a command for some time and look at it.
+@dataclass
+class _Started:
+    """A command that goes on, or stands still.
+
+    Args:
+        words: The words of `textgen`.
+        out: Where its output goes.
+        said: Where its messages go.
+        done: What it has done so far.
+    """
+
+    words: Sequence[str]
+    out: Path
+    said: Path
+    done: Callable[[], int]
+
+    def __post_init__(self) -> None:
+        with open(self.out, "wb") as output, open(self.said, "wb") as said:
+            self.running = subprocess.Popen(
+                [sys.executable, "-m", "textgen", *self.words],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=said,
+                env=environment(),
+            )
+
+    @property
+    def goes_on(self) -> bool:
+        return self.running.poll() is None
+
+    def look(self) -> Look | None:
+        """What it is now; None before it has done anything, and after its end."""
+        spent, count = computed(self.running.pid), self.done()
+        return Look(spent, count, _memory(self.running.pid)) if spent and count else None
+
+    def stand(self) -> None:
+        self.running.send_signal(signal.SIGSTOP)
+
+    def go(self) -> None:
+        self.running.send_signal(signal.SIGCONT)
+
+    def rate(self) -> float | None:
+        """What it does in a second of computing, in a turn of its own; it stands after that."""
+        before = self.look()
+        self.go()
+        time.sleep(TURN)
+        self.stand()
+        after = self.look()
+        if not before or not after or after.seconds - before.seconds < TURN / 10:
+            return None
+        return (after.done - before.done) / (after.seconds - before.seconds)
+
+    def end(self) -> str:
+        """Stop it; what it said, where it failed."""
+        self.running.send_signal(signal.SIGTERM)
+        self.go()
+        code = self.running.wait()
+        text = self.said.read_text("utf-8", "replace")
+        is_stopped = code in (0, 143, -signal.SIGTERM)
+        return "" if is_stopped else f"exit code {code}: {text[-300:]}"
+
+
+def watched(what: str, start: Callable[[str], _Started], seconds: float) -> Course:
+    """Run a command for some time, look at it, and compare its speed with its twin's.
 
     Args:
         what: What `done` counts.
-        words: The words of `textgen`.
-        done: What it has done so far.
+        start: Begins one, whose files have this name.
         seconds: After so many it is stopped.
-        out: Where its output goes.
     """
     looks: list[Look] = []
-    err = Path("said.txt")
-    with open(out or os.devnull, "wb") as output, open(err, "wb") as said:
-        running = subprocess.Popen(
-            [sys.executable, "-m", "textgen", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=said,
-            env=environment(),
-        )
-        began = time.monotonic()
-        while running.poll() is None and time.monotonic() - began < seconds:
-            time.sleep(EVERY)
-            spent, count = computed(running.pid), done()
-            # What comes after the last step, as the curve that is drawn, is none of its course.
-            is_further = not looks or count > looks[-1].done
-            if spent is not None and count and is_further:
-                looks.append(Look(spent, count, _memory(running.pid)))
-        is_whole = running.poll() == 0
-        running.send_signal(signal.SIGTERM)
-        code = running.wait()
-    text = err.read_text("utf-8", "replace")
-    is_stopped = code in (0, 143, -signal.SIGTERM)
-    return Course(what, looks, is_whole, "" if is_stopped else f"exit code {code}: {text[-300:]}")
+    ratios: list[tuple[float, float]] = []
+    twin = start("twin")
+    while twin.goes_on and not twin.look():
+        time.sleep(EVERY)
+    twin.stand()
+    old = start("old")
+    began = time.monotonic()
+    due = began + PAUSE
+    while old.goes_on and time.monotonic() - began < seconds:
+        time.sleep(EVERY)
+        look = old.look()
+        # What comes after the last step, as the curve that is drawn, is none of its course.
+        if not look or (looks and look.done == looks[-1].done):
+            continue
+        looks.append(look)
+        if time.monotonic() >= due:
+            old.stand()
+            # Each is first as often as the other: what changes steadily favours neither.
+            turns = (old, twin) if len(ratios) % 2 else (twin, old)
+            rates = {one is old: one.rate() for one in turns}
+            if (mine := rates[True]) and (its := rates[False]):
+                ratios.append((look.seconds, mine / its))
+            old.go()
+            due = time.monotonic() + max(PAUSE, SHARE * (time.monotonic() - began))
+    is_whole = old.running.poll() == 0
+    twin.end()
+    return Course(what, looks, ratios, is_whole, old.end())
 
 
 def _memory(pid: int) -> int:
@@ -197,15 +268,24 @@ def soak(seconds: float, characters: int = CHARACTERS, training: float = TRAININ
     )
     if ended.returncode:
         return [Course("bytes of text", (), said=ended.stderr[-300:])]
-    text = Path("written.txt")
-    words = ["sample", "--checkpoint", "small", "--length", str(characters), "--quiet"]
-    written = watched("bytes of text", words, lambda: text.stat().st_size, seconds, text)
-    text.unlink()
-    words = ["train", "text.txt", "--hidden", "64", "--members", "1", "--threads", "1", "--quiet"]
-    words += ["--budget", f"{training:g}s", "--eval-every", "50", "--out", "long"]
-    words += ["--batch-size", "16", "--seq-len", "32"]
-    steps = watched("steps of training", words, lambda: _steps(Path("long")), seconds, None)
-    return [written, steps]
+
+    def write(name: str) -> _Started:
+        text = Path(f"{name}.txt")
+        words = ["sample", "--checkpoint", "small", "--length", str(characters), "--quiet"]
+        return _Started(words, text, Path(f"{name}-said.txt"), lambda: text.stat().st_size)
+
+    def train(name: str) -> _Started:
+        words = ["train", "text.txt", "--hidden", "64", "--members", "1", "--threads", "1"]
+        words += ["--budget", f"{training:g}s", "--eval-every", "50", "--out", name, "--quiet"]
+        words += ["--batch-size", "16", "--seq-len", "32"]
+        return _Started(
+            words, Path(os.devnull), Path(f"{name}-said.txt"), lambda: _steps(Path(name))
+        )
+
+    written = watched("bytes of text", write, seconds)
+    for name in ("old", "twin"):
+        Path(f"{name}.txt").unlink()
+    return [written, watched("steps of training", train, seconds)]
 
 
 def figure_of(courses: Sequence[Course], effort: Effort) -> Figure:
@@ -246,8 +326,6 @@ def main() -> int:
     parser.add_argument("--characters", type=int, default=CHARACTERS)
     parser.add_argument("--training", type=float, default=TRAINING, help="seconds")
     asked = parser.parse_args()
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="textgen-soak-") as place:
         os.chdir(place)
         os.environ["TEXTGEN_CACHE"] = str(Path(place) / "cache")
