@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import skip_init
 
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edits
@@ -72,6 +71,25 @@ class RecurrentLayer(nn.Module):
         )
 
 
+class _Unfilled:
+    """Torch's own layers draw their first weights, from the generator that the process shares.
+
+    These leave them for `load_arrays`. (`torch.nn.utils.skip_init` does so, too, and imports for
+    it what takes longer than torch itself.)
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
+
+
+class _Embedding(_Unfilled, nn.Embedding):
+    pass
+
+
+class _Linear(_Unfilled, nn.Linear):
+    pass
+
+
 class LanguageModel(nn.Module):
     """Embedding, recurrent layers, and a linear output over the vocabulary.
 
@@ -90,24 +108,15 @@ class LanguageModel(nn.Module):
         self._run = recurrence_for(engine, self.cell)
         self._autocast = autocast_type(engine)
         device = torch.device(engine.device)
-        # Of themselves these two draw numbers, from the generator that the whole process shares.
-        self.embedding: nn.Embedding = skip_init(  # type: ignore[no-untyped-call]
-            nn.Embedding, config.vocab_size, config.embedding_size, device=device
-        )
+        self.embedding = _Embedding(config.vocab_size, config.embedding_size, device=device)
         if config.labels:
             rows = config.tensor_shapes()["labels.weight"][1]
-            self.labels: nn.Embedding = skip_init(  # type: ignore[no-untyped-call]
-                nn.Embedding, len(config.labels), rows, device=device
-            )
+            self.labels = _Embedding(len(config.labels), rows, device=device)
         self.layers = nn.ModuleList(
             RecurrentLayer(config, index, device) for index in range(config.num_layers)
         )
-        self.head: nn.Linear = skip_init(  # type: ignore[no-untyped-call]
-            nn.Linear,
-            config.hidden_size,
-            config.embedding_size if config.has_vector_output else config.vocab_size,
-            device=device,
-        )
+        outputs = config.embedding_size if config.has_vector_output else config.vocab_size
+        self.head = _Linear(config.hidden_size, outputs, device=device)
         if config.tie:
             self.head.weight = self.embedding.weight
         if config.has_vector_output:
