@@ -263,7 +263,8 @@ CALLED_FROM_OUTSIDE = {
         "report_failure",
         "report_success",
         "report_unexpected_exception",
-    ),  # codecs, IPython, click, io, rich, doctest, uvicorn
+        "reset_parameters",
+    ),  # codecs, IPython, click, io, rich, doctest, uvicorn, torch
     *("from_torch_nn", "to_torch_nn"),  # public functions
 }
 
