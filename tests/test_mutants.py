@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from support.small_runs import ROOT
@@ -105,6 +106,62 @@ def test_equal_changes_of_equal_lines_have_names_of_their_own(
     space: dict[str, int] = {}
     exec(second.code(), space)
     assert space["x"] == 2
+
+
+NOTED = '''
+def first(value):
+    """What it is."""
+    for one in (
+        value
+    ):
+        if one == 1:
+            return "one"
+        elif one == 2:
+            def inner():
+                return "two"
+            return inner()
+        try:
+            1 / one
+        except ZeroDivisionError:
+            return "none"
+        finally:
+            one += 1
+    match value:
+        case [_, _]:
+            return "both"
+    return "else"
+class Kind:
+    def name(self):
+        return "kind"
+'''
+
+
+@pytest.mark.parametrize(
+    ("value", "lines", "end"),
+    [
+        ([1], {3, 4, 7, 8}, "one"),
+        ([2], {3, 4, 7, 9, 10, 11, 12}, "two"),
+        ([0], {3, 4, 7, 9, 13, 14, 16, 18}, "none"),
+        ([3, 3], {3, 4, 7, 9, 13, 14, 18, 19, 21}, "both"),
+        ([], {3, 4, 19, 22}, "else"),
+    ],
+)
+def test_functions_note_the_statements_that_they_run(
+    changed_code: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    value: list[int],
+    lines: set[int],
+    end: str,
+) -> None:
+    monkeypatch.setattr(changed_code, "ROOT", tmp_path)
+    (tmp_path / "module.py").write_text(NOTED)
+    space: dict[str, Any] = {"ran": bytearray(30)}
+    exec(changed_code.noting("module.py", "ran"), space)
+    assert not any(space["ran"])
+    assert space["first"](value) == end
+    assert {line for line, did in enumerate(space["ran"]) if did} == lines
+    assert space["Kind"]().name() == "kind" and space["ran"][25] and not space["ran"][24]
 
 
 MODULE = """

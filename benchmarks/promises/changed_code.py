@@ -112,6 +112,37 @@ def mutants(module: str) -> list[Mutant]:
     return found
 
 
+def noting(module: str, name: str) -> CodeType:
+    """A module of the checkout, compiled, whose functions note each statement that they run.
+
+    A trace function is called for each line and each call of every library; this costs one store.
+
+    Args:
+        module: Its path from the root of the checkout.
+        name: A global name of a table: before a statement runs, `table[line]` becomes 1.
+    """
+    tree = ast.parse((ROOT / module).read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            _note_statements(node, name)
+    return compile(ast.fix_missing_locations(tree), str(ROOT / module), "exec")
+
+
+def _note_statements(node: ast.AST, name: str) -> None:
+    """Put a note before each statement of a block; functions in it see to their own."""
+    for field in ("body", "orelse", "finalbody"):
+        block = getattr(node, field, [])
+        noted: list[ast.stmt] = []
+        for one in block:
+            table = ast.Subscript(ast.Name(name, ast.Load()), ast.Constant(one.lineno), ast.Store())
+            noted += [ast.copy_location(ast.Assign([table], ast.Constant(1)), one), one]
+            if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
+                _note_statements(one, name)
+        block[:] = noted
+    for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+        _note_statements(part, name)
+
+
 @dataclass(frozen=True)
 class _Site:
     line: int

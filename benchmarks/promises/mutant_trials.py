@@ -9,15 +9,17 @@ second, and only the tests that run the changed line are of use. So:
 - For a change within a function the server forks, the child gives the function its changed code,
   and runs the tests. For a change of code that runs when textgen is loaded, the first process
   forks, and the child loads textgen with the changed module.
-- Which tests run which lines is found by one run of each file of tests, kept by the content of the
-  files. The tests of a mutant begin with the fastest one of each function, and end with the first
-  failure. A test that takes many times as long as before is a failure, too.
+- Which tests run which lines is found by one run of each file of tests, in which functions note
+  what they run. It is kept by the content of the files. The tests of a mutant begin with the
+  fastest one of each function, and end with the first failure. A test that takes many times as
+  long as before is a failure, too.
 
 Fixtures that a test session trains once (`tests/support/trained.py`) are trained without a change.
 """
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import gc
 import hashlib
@@ -31,7 +33,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +43,7 @@ from typing import Any
 
 import pytest
 from campaign import ROOT
-from changed_code import Mutant, Place
+from changed_code import Mutant, Place, noting
 
 KEPT = ROOT / "build" / "mutants"
 #: A test may take so many times as long as without a change, and so many seconds more: of
@@ -76,6 +77,8 @@ class _Watch:
         self.loaded: set[tuple[str, Place]] = set()
         self._stack: list[tuple[set[tuple[str, int]], list[float]]] = []
         self._shared: dict[int, tuple[set[tuple[str, int]], float]] = {}
+        #: Of each module a byte for each of its lines: whether it ran since this was last asked.
+        self._ran: dict[str, bytearray] = {}
         self._has_failed = False
 
     def note_call(self, frame: Any, event: str, argument: object) -> None:
@@ -85,11 +88,37 @@ class _Watch:
             place = (code.co_qualname, code.co_firstlineno)
             self.loaded.add((self._names[code.co_filename], place))
 
-    def _note_line(self, frame: Any, event: str, argument: object) -> Any:
-        if frame.f_code.co_filename not in self._names:
-            return None
-        self._stack[-1][0].add((frame.f_code.co_filename, frame.f_lineno))
-        return self._note_line
+    def note_lines(self) -> None:
+        """From now on, have the functions of the modules note which lines they run."""
+        codes = {}
+        for number, (path, module) in enumerate(self._names.items()):
+            self._ran[module] = bytearray(len(Path(path).read_bytes().splitlines()) + 1)
+            name = f"__ran_{number}__"
+            setattr(builtins, name, self._ran[module])
+            codes[path] = noting(module, name)
+        _load_with(codes)
+        for (module, place), functions in self.functions().items():
+            # A lambda has no statement; two of them may stand on one line.
+            if not place[0].endswith("<lambda>"):
+                code = _code_at(codes[str(ROOT / module)], place)
+                for function in functions:
+                    function.__code__ = code
+
+    def functions(self) -> dict[tuple[str, Place], list[FunctionType]]:
+        """The functions of the modules that are loaded, by where they stand."""
+        found: dict[tuple[str, Place], list[FunctionType]] = {}
+        for one in gc.get_objects():
+            if type(one) is FunctionType and one.__code__.co_filename in self._names:
+                code = one.__code__
+                place = (code.co_qualname, code.co_firstlineno)
+                found.setdefault((self._names[code.co_filename], place), []).append(one)
+        return found
+
+    def _take_lines(self) -> None:
+        """Put the lines that ran since the last call on the top of the stack."""
+        for module, ran in self._ran.items():
+            self._stack[-1][0].update((module, line) for line, did in enumerate(ran) if did)
+            ran[:] = bytes(len(ran))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[None]:
@@ -97,10 +126,12 @@ class _Watch:
         if fixturedef.scope == "function":
             return (yield)
         began, inner = time.process_time(), [0.0]
+        self._take_lines()
         self._stack.append((set(), inner))
         try:
             return (yield)
         finally:
+            self._take_lines()
             lines, _ = self._stack.pop()
             seconds = time.process_time() - began
             self._shared[id(fixturedef)] = (lines, seconds - inner[0])
@@ -110,7 +141,7 @@ class _Watch:
         """Whether a test, or what it needs, has failed."""
         self._has_failed |= report.failed
 
-    def run(self, items: Sequence[Any], *, is_traced: bool) -> dict[str, Told]:
+    def run(self, items: Sequence[Any]) -> dict[str, Told]:
         """Run tests of one file, and tell what each took and which lines it ran."""
         told = {}
         for item, following in zip(items, [*items[1:], None], strict=True):
@@ -118,20 +149,16 @@ class _Watch:
             began, inner = time.process_time(), [0.0]
             began_real = time.monotonic()
             self._stack = [(set(), inner)]
-            if is_traced:
-                threading.settrace(self._note_line)
-                sys.settrace(self._note_line)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            sys.settrace(None)
-            threading.settrace(None)  # type: ignore[arg-type]
+            self._take_lines()
             lines, seconds = self._stack[0][0], time.process_time() - began - inner[0]
             for definitions in item._fixtureinfo.name2fixturedefs.values():
                 for definition in definitions:
                     more, longer = self._shared.get(id(definition), (set(), 0.0))
                     lines, seconds = lines | more, seconds + longer
             by_module: dict[str, list[int]] = {}
-            for name, line in sorted(lines):
-                by_module.setdefault(self._names[name], []).append(line)
+            for module, line in sorted(lines):
+                by_module.setdefault(module, []).append(line)
             told[item.nodeid] = {
                 "has_failed": self._has_failed,
                 "seconds": seconds,
@@ -279,11 +306,11 @@ class _Server(_Watch):
                 return True
             if what == "map":
                 [name] = rest
-                self._pipe.send([self._map(files[name], traced) for traced in (False, True)])
+                self._pipe.send(self._map(files[name]))
                 continue
             if what == "load":
                 self._load(*rest)
-                self._functions = self._find_functions()
+                self._functions = self.functions()
                 gc.freeze()
                 self._pipe.send(self.loaded)
                 continue
@@ -296,11 +323,12 @@ class _Server(_Watch):
             for path in set(base.iterdir()) - kept:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _map(self, items: Sequence[Any], is_traced: bool) -> Any:
+    def _map(self, items: Sequence[Any]) -> Any:
         """What each test of a file did, and what was loaded for them; None: they did not end."""
 
         def mapping() -> Any:
-            told = self.run(items, is_traced=is_traced)
+            self.note_lines()
+            told = self.run(items)
             names = [name for name, one in sys.modules.items() if not _is_own(one)]
             return told, [*names, *(n for n in sys.modules if n.partition(".")[0] in self._tops)]
 
@@ -327,15 +355,6 @@ class _Server(_Watch):
 
         return trial
 
-    def _find_functions(self) -> dict[tuple[str, Place], list[FunctionType]]:
-        found: dict[tuple[str, Place], list[FunctionType]] = {}
-        for one in gc.get_objects():
-            if type(one) is FunctionType and one.__code__.co_filename in self._names:
-                code = one.__code__
-                place = (code.co_qualname, code.co_firstlineno)
-                found.setdefault((self._names[code.co_filename], place), []).append(one)
-        return found
-
 
 def _code_at(code: CodeType, place: Place) -> CodeType:
     """The code of a function within that of its module."""
@@ -345,6 +364,20 @@ def _code_at(code: CodeType, place: Place) -> CodeType:
             return one
         open_ += [inner for inner in one.co_consts if isinstance(inner, CodeType)]
     raise LookupError(place)
+
+
+def _load_with(codes: dict[str, CodeType]) -> None:
+    """Have modules that are loaded from now on run other code than their files hold.
+
+    Args:
+        codes: It, by the path of the file.
+    """
+    usual = importlib.machinery.SourceFileLoader.get_code
+
+    def get_code(loader: Any, name: str) -> Any:
+        return codes.get(loader.path) or usual(loader, name)
+
+    importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
 
 
 class _Single(_Watch):
@@ -447,13 +480,10 @@ class Trials:
                 continue
             else:
                 self._tell(f"which lines {name} runs")
-                plain, traced = self._ask("map", name)
-                if plain is None or traced is None:
+                found = self._ask("map", name)
+                if found is None:
                     raise OwnError(f"the tests of {name} did not end without a change")
-                for test, one in traced[0].items():
-                    one["usual"] = [plain[0][test][key] for key in ("seconds", "waited")]
-                    one["has_failed"] |= plain[0][test]["has_failed"]
-                told = {"tests": traced[0], "modules": sorted(traced[1])}
+                told = {"tests": found[0], "modules": sorted(found[1])}
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(told), "utf-8")
             names |= set(told["modules"])
@@ -501,8 +531,8 @@ class Trials:
         """
         limits = {
             name: tuple(
-                one * SLOWER + more
-                for one, more in zip(self._told[name]["usual"], MORE, strict=True)
+                self._told[name][usual] * SLOWER + more
+                for usual, more in zip(("seconds", "waited"), MORE, strict=True)
             )
             for name in self.tests_of(mutant)
         }
@@ -520,13 +550,7 @@ class Trials:
         return KILLED, f"the process ended with {code}"
 
     def _loading(self, mutant: Mutant, limits: Limits, patience: float) -> str:
-        changed, path = mutant.code(), str(ROOT / mutant.module)
-        usual = importlib.machinery.SourceFileLoader.get_code
-
-        def get_code(loader: Any, name: str) -> Any:
-            return changed if loader.path == path else usual(loader, name)
-
-        importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+        _load_with({str(ROOT / mutant.module): mutant.code()})
         plugin = _Single(mutant.module, limits, patience)
         with tempfile.TemporaryDirectory(dir=self._place.name) as place:
             files = sorted({test.partition("::")[0] for test in limits})

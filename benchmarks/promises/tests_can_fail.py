@@ -54,7 +54,8 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("textgen/corpus/windows.py",),
         ("tests/corpus/test_windows.py", "tests/corpus/test_pairs.py"),
     ),
-    "controls": (("textgen/probing/controls.py",), ("tests/probing",)),
+    # The other tests of probing train for minutes, and look at the whole search.
+    "controls": (("textgen/probing/controls.py",), ("tests/probing/test_controls.py",)),
 }
 #: Seconds of tests after which a mutant that no test has seen has survived.
 PATIENCE = 60.0
