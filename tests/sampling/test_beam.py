@@ -74,11 +74,12 @@ def test_the_text_is_at_least_as_likely_as_the_greedy_one(settings):
     assert better > 20
 
 
-def test_one_beginning_is_the_greedy_text():
+@pytest.mark.parametrize("settings", [{}, {"no_repeat": 2}, {"no_repeat": 4}], ids=str)
+def test_one_beginning_is_the_greedy_text(settings):
     for network in (networks().one, networks().many):
-        options = SampleOptions(length=40, **GREEDY)
+        options = SampleOptions(length=40, **GREEDY, **settings)
         greedy = Generation.from_symbols(stream_text(network, CHARS, options))
-        assert searched(network, 1, 40) == greedy
+        assert searched(network, 1, 40, **settings) == greedy
 
 
 @pytest.mark.parametrize("length", [0, 1, 7])

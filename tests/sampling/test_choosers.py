@@ -14,6 +14,7 @@ from textgen.model.network import StepNetwork
 from textgen.options import command_text
 from textgen.sampling import SampleOptions, generate, stream_text
 from textgen.sampling.choice import Chooser, SymbolGenerator, symbol_rules
+from textgen.sampling.filters import apply_no_repeat
 from textgen.sampling.stream import Stream
 from textgen.temperatures import Temperatures, parse_temperature, temperatures_of
 
@@ -194,15 +195,37 @@ def test_a_text_ends_where_all_that_may_follow_would_repeat(together, beam):
     assert beam or any(len(text.ids) < len(words) - 2 for text in texts)
 
 
-def test_what_has_followed_is_shared_until_it_grows():
-    options = SampleOptions(no_repeat=2)
-    before = Stream(CHARS, options, SymbolGenerator(0), CHARS.encode("абавгб").tolist())
-    after = before.fork()
-    after.accept(CHARS.encode("в")[0], 1.0, 0.0)
-    first, second = before._followers._seen, after._followers._seen
-    assert [key for key in first if first[key] is not second[key]] == [(CHARS.encode("б")[0],)]
-    assert second[CHARS.encode("б")[0],] == set(CHARS.encode("ав").tolist())
-    assert first[CHARS.encode("б")[0],] == set(CHARS.encode("а").tolist())
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("may_end", [False, True])
+def test_what_would_be_repeated_is_what_a_look_at_the_whole_text_finds(size, may_end):
+    """Of 40 texts of which each goes on from another one, after each of their tokens."""
+    rng = np.random.default_rng(size)
+    options = SampleOptions(no_repeat=size, length=10**6, keep_going=may_end)
+    seed = CHARS.encode("аб").tolist()
+    texts = [(Stream(CHARS, options, SymbolGenerator(0), seed), seed)]
+    found = 0
+    for _ in range(40):
+        stream, ids = texts[rng.integers(len(texts))]
+        stream = stream.fork()
+        for token in rng.integers(2, 5, rng.integers(1, 60)).tolist():
+            token = END_ID if may_end and rng.random() < 0.02 else token
+            stream.accept(token, 1.0, 0.0)
+            ids = [] if token == END_ID else [*ids, token]
+            free = apply_no_repeat(np.zeros(len(CHARS)), np.array(ids, np.intp), size)
+            assert stream.repeated == set(np.flatnonzero(np.isneginf(free)))
+            found += len(stream.repeated)
+        texts.append((stream, ids))
+    assert found > 100
+
+
+def test_texts_share_what_they_have_in_common():
+    """A fork copies nothing; of N tokens there are about log2(N) layers."""
+    options = SampleOptions(no_repeat=9, length=10**6)
+    stream = Stream(CHARS, options, SymbolGenerator(0))
+    for token in np.random.default_rng(0).integers(2, 11, 1500).tolist():
+        stream.accept(token, 1.0, 0.0)
+    before, after = stream._followers._layers, stream.fork()._followers._layers
+    assert after is before and len(before) <= 11 and len(before[0]) >= 1000
 
 
 def test_another_document_may_repeat_what_the_first_has():

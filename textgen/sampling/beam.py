@@ -20,9 +20,8 @@ from textgen.model.network import StepNetwork
 from textgen.native.sampler import NO_ID
 from textgen.options import SampleOptions
 from textgen.sampling.choice import NOT_FINITE, Chooser, hold_to
-from textgen.sampling.filters import apply_no_repeat
 from textgen.sampling.networks import Position, joined, start, step
-from textgen.sampling.stream import GeneratedSymbol, Stream, after_last_end
+from textgen.sampling.stream import GeneratedSymbol, Stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,6 @@ class _Beginning:
         before: What it was without it.
         row: Where the network stands after `before`, among the rows of the search.
         is_greedy: Whether each of its tokens is the most likely one.
-        seen: The tokens that may not be repeated, where there are such.
     """
 
     stream: Stream
@@ -45,7 +43,6 @@ class _Beginning:
     before: _Beginning | None = None
     row: int = 0
     is_greedy: bool = True
-    seen: tuple[int, ...] = ()
 
     def symbols(self) -> list[GeneratedSymbol]:
         """Its tokens."""
@@ -79,8 +76,7 @@ class BeamWriter:
         self._chooser = Chooser(options, rules=stream.rules)
         previous = stream.context_ids[-1] if len(stream.context_ids) else NO_ID
         self._previous_B = np.array([previous])
-        seen = tuple(after_last_end(stream.context_ids)) if options.no_repeat else ()
-        self._going = [] if stream.is_over else [_Beginning(stream, seen=seen)]
+        self._going = [] if stream.is_over else [_Beginning(stream)]
         self._best: _Beginning | None = None
 
     def symbols(self) -> Iterator[GeneratedSymbol]:
@@ -140,7 +136,6 @@ class BeamWriter:
         stream = beginning.stream.fork()
         logprob = float(logprobs_BV[row, token])
         symbol = stream.accept(token, 1.0, logprob, float(prices_B[row]))
-        seen = () if token == END_ID else (*beginning.seen, token)
         return _Beginning(
             stream,
             beginning.likelihood + logprob,
@@ -148,7 +143,6 @@ class BeamWriter:
             beginning,
             row,
             beginning.is_greedy and token == int(allowed_BV[row].argmax()),
-            seen if self._options.no_repeat else (),
         )
 
     def _allowed(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -162,8 +156,7 @@ class BeamWriter:
         if masks[0] is not None:
             prices_B = hold_to(free_BV, np.stack([mask for mask in masks if mask is not None]))
         for row, beginning in enumerate(self._going):
-            seen = np.array(beginning.seen, np.intp)
-            free_BV[row] = apply_no_repeat(free_BV[row], seen, self._options.no_repeat)
+            free_BV[row, list(beginning.stream.repeated)] = -np.inf
         return free_BV, prices_B
 
     def _read(self) -> None:

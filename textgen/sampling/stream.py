@@ -213,6 +213,11 @@ class Stream:
         is_full = self.allowed is not None and not self._may_end and may_only_end(self.allowed)
         return self.room <= 0 or is_full or self._followers.are_exhausted
 
+    @property
+    def repeated(self) -> frozenset[int]:
+        """The tokens with which something would stand in it twice, where that is forbidden."""
+        return self._followers.repeated
+
     def _after_seed(self, form: Form, vocabulary: Vocabulary) -> State:
         """Where the seed leads to in the form."""
         state = form.start()
@@ -230,7 +235,7 @@ class Stream:
         """The same text, which goes on from here on its own; what moves with it is not forked."""
         other = copy.copy(self)
         other._decoder, other._matcher = self._decoder.fork(), self._matcher.fork()
-        other._followers = self._followers.fork()
+        other._followers = copy.copy(self._followers)
         return other
 
     def rest(self) -> str:
@@ -296,7 +301,11 @@ class Stream:
 
 
 class _Followers:
-    """What has followed the same tokens before: where all has, no other token can.
+    """What has followed the same tokens before in this document: it would be repeated.
+
+    Texts that go on from one another share what they have in common: it lies in layers that are
+    never changed. A token is a layer of its own, and layers of equal size become one. So a text of
+    N tokens has about log2(N) layers, and whoever forks it copies none of them.
 
     Args:
         size: Symbols of the model.
@@ -308,15 +317,15 @@ class _Followers:
     def __init__(
         self, size: int, options: SampleOptions, ids: Sequence[int], junctions: bytes = b""
     ) -> None:
-        # An end mark that may follow is never repeated within its document: then none is needed.
-        self._size = 0 if options.may_end else options.no_repeat
+        self._size = options.no_repeat
+        # An end mark that may follow is never repeated within its document.
+        self._may_end = options.may_end
         self._symbols = frozenset(range(size)) - {END_ID, UNKNOWN_ID}
         self._junctions = junctions
         # What may follow tokens of each strictness, as it is found.
         self._free: dict[int, frozenset[int]] = {}
-        # The sets are never changed in place, so that many texts can share them.
-        self._seen: dict[tuple[int, ...], frozenset[int]] = {}
-        self._last: list[int] = []
+        self._layers: tuple[dict[tuple[int, ...], frozenset[int]], ...] = ()
+        self._last: tuple[int, ...] = ()
         self._previous = NO_ID
         if self._size:
             before = after_last_end(ids)
@@ -324,12 +333,6 @@ class _Followers:
                 self._previous = END_ID
             for token in before:
                 self.add(token)
-
-    def fork(self) -> _Followers:
-        """Those of a text that goes on from here on its own."""
-        other = copy.copy(self)
-        other._seen, other._last = self._seen.copy(), [*self._last]
-        return other
 
     @property
     def _allowed(self) -> frozenset[int]:
@@ -344,24 +347,44 @@ class _Followers:
         return self._free[strict]
 
     @property
+    def repeated(self) -> frozenset[int]:
+        """The tokens that would be repeated now."""
+        return frozenset().union(*(layer.get(self._last, ()) for layer in self._layers))
+
+    @property
     def are_exhausted(self) -> bool:
         """Whether whatever followed now would be repeated."""
-        seen = self._seen.get(tuple(self._last)) if self._size else None
-        if not seen:
+        if not self._layers or self._may_end:
             return False
-        return len(seen) >= len(self._allowed) and self._allowed <= seen
+        repeated = self.repeated
+        return len(repeated) >= len(self._allowed) and self._allowed <= repeated
 
     def add(self, token: int) -> bool:
         """Go past a token; returns `are_exhausted`."""
         if not self._size:
             return False
-        if len(self._last) == self._size - 1:
-            before = tuple(self._last)
-            self._seen[before] = self._seen.get(before, frozenset()) | {token}
         self._previous = token
-        self._last.append(token)
-        del self._last[: max(len(self._last) - self._size + 1, 0)]
+        if token == END_ID:
+            self._layers, self._last = (), ()
+            return False
+        if len(self._last) == self._size - 1:
+            layers, newest = self._layers, {self._last: frozenset((token,))}
+            while layers and len(layers[-1]) <= len(newest):
+                newest = _joined(layers[-1], newest)
+                layers = layers[:-1]
+            self._layers = (*layers, newest)
+        self._last = (*self._last, token)[max(len(self._last) + 2 - self._size, 0) :]
         return self.are_exhausted
+
+
+def _joined(
+    one: dict[tuple[int, ...], frozenset[int]], other: dict[tuple[int, ...], frozenset[int]]
+) -> dict[tuple[int, ...], frozenset[int]]:
+    """What either has."""
+    result = one.copy()
+    for before, tokens in other.items():
+        result[before] = result.get(before, frozenset()) | tokens
+    return result
 
 
 def decoder_after(vocabulary: Vocabulary, ids: Sequence[int], end: str = "") -> Decoder:
