@@ -1465,10 +1465,10 @@ class Model(WritingModel):
     ) -> Exported:
         """Write a page in which the model runs: one file, opened in a browser without a network.
 
-        What `find` has saved beside the model can be moved there. Of each neuron the page says
-        what it follows, as `neurons` finds it. A weight takes 16 bits, or 8
-        where the file would have more than 4 MB; `difference` of the result is what a logit loses
-        by that.
+        What `find` has saved beside the model can be moved there, and a label can be chosen, where
+        it was trained with some. Of each neuron the page says what it follows, as `neurons` finds
+        it. A weight takes 16 bits, or 8 where the file would have more than 4 MB; `difference` of
+        the result is what a logit loses by that.
 
         Args:
             path: The file.
@@ -1503,7 +1503,7 @@ class Model(WritingModel):
 
         targets, notices = self._shown_targets()
         made = ShownModel(
-            saved=self.saved, name=self.name, targets=targets, notes=self._noted(notes)
+            saved=self._voices, name=self.name, targets=targets, notes=self._noted(notes)
         )
         return made, notices
 

@@ -22,6 +22,7 @@ from textgen.inspection.neuron_report import FeatureScore
 from textgen.inspection.trace import Trace, trace
 from textgen.inspection.view import token_bits
 from textgen.model.config import ModelConfig
+from textgen.model.label_vectors import with_label
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.page.render import LiveModel, render_live
 from textgen.steering import Target
@@ -525,6 +526,83 @@ def test_a_hold_in_mid_text_acts_where_it_was_on(live: Live) -> None:
     first, last = held_places[0], held_places[-1]
     assert 9 <= first <= begin + 1 and begin + 19 <= last < len(held) - 1
     assert np.all(steps[first : last + 1] == 64)
+
+
+def test_a_text_is_written_under_a_label(browser: Chrome, tmp_path: Path) -> None:
+    """From its beginning, or from where it was chosen; what stands without a hold has it, too."""
+    odd = HOSTILE.replace(" \u2028", "")  # a label is one line
+    config = replace(saved_model().config, labels=("Austen", odd))
+    rng = np.random.default_rng(6)
+    labels = rng.normal(0.0, 0.4, config.tensor_shapes()["labels.weight"]).astype(np.float32)
+    saved = replace(
+        saved_model(),
+        config=config,
+        weights={**saved_model().weights, "labels.weight": labels},
+    )
+    write_html([ShownModel(saved=saved, name="voices")], tmp_path / "page.html")
+    live = Live(browser, tmp_path / "page.html")
+
+    def bits(shares: dict[str, float]) -> np.ndarray:
+        """What each character costs, with the weights as the page has them."""
+        under = with_label(config, pack(saved, 16).weights, shares)
+        return token_bits(trace(NumpyNetwork(*under), CHARS.encode(TEXT), vocabulary=CHARS))
+
+    def select(name: str) -> None:
+        live.browser.execute_script(
+            "const choice = document.getElementById('voice');"
+            "choice.value = Array.from(choice.options).find(e => e.text === arguments[0]).value;"
+            "choice.dispatchEvent(new Event('change'))",
+            name,
+        )
+        live.settle()
+
+    def costs() -> list[float]:
+        found = []
+        for place in range(len(TEXT)):
+            live.hover(place)
+            found.append(number(live.text_of("cost")))
+        return found
+
+    assert live.element(".voice").text.split("\n") == ["Label", "none", "Austen", odd]
+    live.type(TEXT)
+    for name, shares in (("Austen", {"Austen": 1.0}), (odd, {odd: 1.0}), ("none", {})):
+        select(name)
+        assert live.texts() == [TEXT]  # a label is no hold
+        assert costs() == pytest.approx(bits(shares), abs=0.01)
+    assert np.abs(bits({}) - bits({"Austen": 1.0})).max() > 0.1
+    live.type("Дом ")
+    live.write()
+    free = live.text_of("text")
+    select("Austen")
+    assert live.text_of("text") == free and "press Write on" in live.text_of("advice")
+    live.write()
+    under = live.text_of("text")
+    live.type("Дом ")
+    live.write()
+    austen = live.text_of("text")
+    assert under.startswith(free) and not austen.startswith(free[:40])
+    # A hold beside it: the text without the hold is the one under the label.
+    live.type("Дом ")
+    live.shut()
+    live.settle()
+    live.write()
+    held, without = live.texts()
+    assert without == austen.strip() != held
+    for code, words in (("ru", ["Метка", "никакая"]), ("mk", ["Ознака", "ниедна"])):
+        live.element(f"#language option[value='{code}']").click()
+        live.settle()
+        assert live.element(".voice").text.split("\n")[:2] == words
+        assert live.violations() == []
+    live.element("#language option[value='en']").click()
+    live.see(360, "light")
+    assert live.element(".voice").is_displayed()
+    assert live.run("document.documentElement.scrollWidth <= innerWidth")
+    assert live.run("window.hacked") is None
+    assert live.complaints() == []
+
+
+def test_a_model_without_labels_offers_none(live: Live) -> None:
+    assert not live.element(".voice").is_displayed()
 
 
 def test_two_models_read_the_same_text(browser: Chrome, beside: Path) -> None:

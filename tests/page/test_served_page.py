@@ -41,14 +41,16 @@ HOLDS = {
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, textgen.Model]:
-    """Two layers of letters with a direction, bytes, and a fixed history."""
+    """Two layers of letters with a direction, bytes, a fixed history, and two labels."""
     folder = tmp_path_factory.mktemp("models")
     saved = model_of("lstm")
     config = replace(saved.config, num_layers=2, residual=True)
+    voiced = replace(config, labels=("A", "B"))
     made = {
         "lstm": replace(saved, config=config, weights=random_weights(config)),
         "byte": model_of("byte"),
         "history": model_of("history"),
+        "voices": replace(saved, config=voiced, weights=random_weights(voiced)),
     }
     for name, model in made.items():
         model.save(folder / f"{name}.safetensors")
@@ -142,6 +144,21 @@ def test_the_server_says_what_the_page_computes(
     assert_same(own, asked(browser, served.address, holds))
     assert {line["isHeld"] for line in own["equations"]} == {True, False}
     assert any(line["numbers"] for line in own["first"])
+
+
+def test_it_says_the_same_under_labels(
+    browser: Chrome, served: Served, models: dict[str, textgen.Model], tmp_path: Path
+) -> None:
+    """One from the beginning, another from the middle on, beside a hold."""
+    models["voices"].export_html(tmp_path / "page.html")
+    holds = [{"label": 0, "to": 9}, {"label": 1, "from": 9}, {**HOLDS["gate"], "from": 12}]
+    told = {}
+    for key, held in (("held", holds), ("free", [])):
+        own = asked(browser, (tmp_path / "page.html").as_uri(), held)
+        assert_same(own, asked(browser, f"{served.address}/?model=voices", held))
+        told[key] = [place["bits"] for place in own["held"]]
+    apart = np.abs(np.subtract(told["held"], told["free"]))
+    assert apart[1:9].max() > 0.05 and apart[10:].max() > 0.05
 
 
 @pytest.fixture

@@ -107,6 +107,8 @@ def test_a_document_ends_where_the_model_ends_it(served: Served) -> None:
         ({"holds": [{"quantity": "cell", "layer": 0, "unit": 1, "value": 1e30}]}, "holds is"),
         ({"holds": [{"quantity": "cell"}]}, "holds is"),
         ({"holds": {}}, "holds is"),
+        ({"label": 1}, "there is no label 1; lstm has 0"),
+        ({"label": "A"}, "label is"),
         ({"max_tokens": 10**9}, "max_tokens is"),
         ({"temperature": -1}, "temperature is"),
         ({"stop": "x"}, "unknown"),

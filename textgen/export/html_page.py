@@ -18,6 +18,7 @@ from textgen.export.exported import Exported, logits_of, refuse_existing, trial,
 from textgen.export.packed import PackedModel, described, pack
 from textgen.inspection.neuron_report import FeatureScore
 from textgen.inspection.trace import Neuron
+from textgen.model.label_vectors import with_label
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.page.render import LiveModel, render_live
 from textgen.progress import task
@@ -32,7 +33,7 @@ class ShownModel:
     """A model for a page.
 
     Args:
-        saved: The model.
+        saved: The model, with the vectors of its labels.
         name: What the page calls it.
         targets: What was saved to be steered, in the order of the page's sliders.
         notes: Of a quantity what its neurons follow; None: it is not known.
@@ -77,9 +78,13 @@ def write_html(models: Sequence[ShownModel], path: Path, *, force: bool = False)
     with task("comparing the page with the model"):
         differences = []
         for model, own in zip(models, packed, strict=True):
-            ids_TB, expected = trial(model.saved)
-            found = logits_of(NumpyNetwork(model.saved.config, own.weights), ids_TB)
-            differences.append(float(np.abs(found - expected).max()))
+            config = model.saved.config
+            # Without a label, and under one.
+            for shares in ({}, *({name: 1.0} for name in config.labels[:1])):
+                ids_TB, expected = trial(model.saved.labelled(shares))
+                network = NumpyNetwork(*with_label(config, own.weights, shares))
+                found = logits_of(network, ids_TB)
+                differences.append(float(np.abs(found - expected).max()))
     files = write_all(path.parent, {path.name: html})
     return Exported(path, files, len(ids_TB), max(differences), notices)
 

@@ -20,6 +20,7 @@ from textgen.inspection.anatomy import equations_of, symbol_of
 from textgen.inspection.page_data import label_of
 from textgen.inspection.trace import own_name, quantities
 from textgen.model.config import ModelConfig
+from textgen.model.label_vectors import LABEL_INPUT
 from textgen.model.members import join, member_config, split
 from textgen.model.network import Floats
 from textgen.steering import Target
@@ -222,6 +223,8 @@ def described(
         "mayEnd": saved.writes_documents or saved.reads_pairs,
         "history": saved.history or 0,
         "directions": [_direction(target) for target in targets],
+        "voices": list(config.labels),
+        "labelInput": float(LABEL_INPUT),
     }
 
 

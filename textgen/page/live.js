@@ -99,6 +99,11 @@ find("quantity").addEventListener("change", () => {
 
 // Typing and writing.
 
+const { voices } = sources[0];
+find("voice").append(...voices.map((name, number) => new Option(name, number)));
+find("voice").parentElement.hidden = !voices.length;
+find("voice").addEventListener("change", held);
+
 find("given").addEventListener("input", typed);
 find("write").addEventListener("click", () => {
   if (isWriting) return stop();

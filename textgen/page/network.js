@@ -262,6 +262,7 @@ class Network {
     this.embedding = matrices["embedding.weight"];
     this.head = matrices["head.weight"] ?? this.embedding;
     this.headBias = vectors["head.bias"];
+    this.voices = this.#scaled(matrices["labels.weight"]);
     const own = (names, from, layer) => names.map((name) => from[`layers.${layer}.${name}`]);
     this.parts = Array.from({ length: layers }, (_, layer) => ({
       input: matrices[`layers.${layer}.weight_ih`],
@@ -341,7 +342,7 @@ class Network {
         hold,
         below,
         nonlinearity,
-        pre: pre ?? on.add(on.product(part.input, x), part.bias),
+        pre: this.#voiced(on, pre ?? on.add(on.product(part.input, x), part.bias), layer, holds),
         state: before[layer],
         products: part.recurrent.map((matrix) => (vector) => on.product(matrix, vector)),
         vectors: part.vectors,
@@ -352,6 +353,21 @@ class Network {
       layers.push(made);
     });
     return { layers, output: x };
+  }
+
+  // What each label adds to the input's share of the first layer.
+  #scaled(labels) {
+    const { voices, labelInput } = this.description;
+    return voices.map((_, number) => ({
+      data: labels.row(number).map((weight) => labelInput * weight), gradient: null,
+    }));
+  }
+
+  // The input's share of a layer under the labels among the holds.
+  #voiced(on, entering, layer, holds) {
+    if (layer > 0) return entering;
+    const labels = holds.map(({ label }) => this.voices[label]).filter((vector) => vector);
+    return on.add(entering, ...labels);
   }
 
   // What holds do to a quantity of a layer.

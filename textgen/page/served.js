@@ -199,8 +199,10 @@ class ServedSource extends Source {
   }
 
   async *#steps(after, request, signal) {
-    const holds = request.holds.map(({ from, to, ...hold }) => hold);
-    const asked = { model: this.name, after, ...request, holds };
+    const all = request.holds.map(({ from, to, ...hold }) => hold);
+    const holds = all.filter(({ label }) => label === undefined);
+    const label = 1 + (all.find(({ label }) => label !== undefined)?.label ?? -1);
+    const asked = { model: this.name, after, ...request, holds, ...(label && { label }) };
     const answer = await answerTo("v1/textgen/steps", asked, signal);
     for await (const line of linesOf(answer.body)) {
       signal?.throwIfAborted();

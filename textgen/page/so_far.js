@@ -97,8 +97,8 @@ class KeptTexts {
 // What the page must know of a model, whoever computes it.
 class Source {
   constructor(name, description) {
-    const { labels, quantities, layers, hidden, directions, primer, level, notes } = description;
-    Object.assign(this, { name, labels, layers, hidden, directions, notes });
+    const { labels, quantities, layers, hidden, directions, voices, primer, level, notes } = description;
+    Object.assign(this, { name, labels, layers, hidden, directions, voices, notes });
     this.quantities = Object.keys(quantities);
     this.vocabulary = new Vocabulary(description);
     this.primer = this.vocabulary.pieces(primer).join(""); // what its texts begin with

@@ -54,6 +54,8 @@ const WORDS = {
   "stop": ["Stop", "Стоп", "Стоп"],
   "again": ["Another text", "Другой текст", "Друг текст"],
   "take": ["Edit the whole text", "Править весь текст", "Уреди го целиот текст"],
+  "label": ["Label", "Метка", "Ознака"],
+  "no label": ["none", "никакая", "ниедна"],
   "more": ["Settings", "Настройки", "Поставки"],
   "speed": ["Speed", "Скорость", "Брзина"],
   "speed slow": ["to read along", "чтобы читать", "за читање"],

@@ -75,11 +75,18 @@ let trouble = ""; // why the last work was not done
 
 const textOf = (run) => given + (run === free ? free.written : main.written);
 
-// The holds of the text that is held, each with the places where it acts.
+// What acts now: a label, and what is held by hand. The text without the hold has the label, too.
+const labelHold = () => (find("voice").value === "" ? [] : [{ label: Number(find("voice").value) }]);
+const acting = () => [...labelHold(), ...holding.now];
+const isByHand = (hold) => hold.label === undefined;
+
+// The holds of a text, each with the places where it acts. The labels are those of the first model.
 function holdsOf(run) {
-  if (run !== main) return [];
+  if (others.includes(run)) return [];
   return schedule.flatMap(({ from, holds }, number) =>
-    holds.map((hold) => ({ ...hold, from, to: schedule[number + 1]?.from })),
+    holds
+      .filter((hold) => run === main || !isByHand(hold))
+      .map((hold) => ({ ...hold, from, to: schedule[number + 1]?.from })),
   );
 }
 
@@ -245,7 +252,7 @@ function startAnew() {
   given = find("given").value;
   isAtEnd = true;
   for (const run of [main, free]) run.forget();
-  schedule = [{ from: 0, holds: holding.now }];
+  schedule = [{ from: 0, holds: acting() }];
   compare(holding.now.length > 0);
   advise();
 }
@@ -277,14 +284,14 @@ function advise() {
   if (find("advice").textContent !== told) find("advice").textContent = told; // it is read aloud
 }
 
-// The holds were changed. They act on a text that was only typed from its beginning, else from the
+// The holds or the label were changed. They act on a text that was only typed from its beginning, else from the
 // end of what was written: it stays, and only what is being written goes on by itself.
 function held() {
-  const holds = holding.now;
+  const holds = acting();
   const from = main.written ? main.reading.pieces.length : 0;
   schedule = schedule.filter((each) => each.from < from);
   if (JSON.stringify(schedule.at(-1)?.holds) !== JSON.stringify(holds)) schedule.push({ from, holds });
-  compare(schedule.some((each) => each.holds.length > 0));
+  compare(schedule.some((each) => each.holds.some(isByHand)));
   advise();
   return isWriting ? writeOn() : readAll();
 }

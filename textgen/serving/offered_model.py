@@ -125,7 +125,7 @@ class OfferedModel:
         """The text that a request for steps asks for.
 
         Raises:
-            Refusal: The model has no such symbol, neuron or direction.
+            Refusal: The model has no such symbol, label, neuron or direction.
             ConfigError: Its steps cannot be told.
             InspectionError: It has no such quantity.
         """
@@ -137,6 +137,11 @@ class OfferedModel:
         size = len(saved.vocabulary)
         if any(token >= size for token in (*asked.ids, asked.previous or 0)):
             raise Refusal(f"the symbols of {self.name} are 0..{size - 1}", param="ids")
+        if asked.label > (labels := len(self.model.labels)):
+            raise Refusal(
+                f"there is no label {asked.label}; {self.name} has {labels}, counted from 1",
+                param="label",
+            )
         steps = len(asked.ids) + asked.tokens
         numbers = steps * network.config.num_layers * network.config.hidden_size
         if asked.quantity is not None and numbers > MOST_NUMBERS:
@@ -153,7 +158,7 @@ class OfferedModel:
             order,
             self.name,
             asked,
-            lambda: Walk(network, history, editors, asked.after),
+            lambda: Walk(network, history, editors, asked.label, asked.after),
             options,
             saved.vocabulary.junctions,
         )
@@ -174,7 +179,8 @@ class OfferedModel:
             ConfigError: A page cannot show such a model.
         """
         refuse_unknown(self.model.saved)
-        return NumpyNetwork(self.model.config, self.model.saved.weights)
+        saved = self.model._voices  # Its steps may be those under a label.
+        return NumpyNetwork(saved.config, saved.weights)
 
     def fit(self, asked: Completion) -> list[FittedSeed]:
         """The prompts as the model reads them.

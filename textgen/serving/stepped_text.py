@@ -48,6 +48,7 @@ class Walk:
         history: Symbols that a prediction is made from, where it is a fixed number; 0: the state
             is carried on.
         editors: What is held in each layer.
+        label: The number of the label under which it reads, from 1; 0: none.
         after: Where it stands; None: at the beginning, and the mark of an end is read.
     Raises:
         Refusal: No such model stands there.
@@ -58,9 +59,11 @@ class Walk:
         network: NumpyNetwork,
         history: int,
         editors: Sequence[Editor],
+        label: int = 0,
         after: Floats | None = None,
     ) -> None:
         self._network, self._history, self._editors = network, history, editors
+        self._label_1 = np.array([label])
         self.quantities = quantities(network.cell)
         self.before: State = network.zero_state()
         self.state: State = self.before
@@ -111,7 +114,9 @@ class Walk:
             self._tokens = [*seen, token][-self._history :]
         for each in self._tokens if self._history else (token,):
             self.before = self.state
-            self.records = self._network.step_traced(each, self.state, editors=self._editors)
+            self.records = self._network.step_traced(
+                each, self.state, labels_B=self._label_1, editors=self._editors
+            )
             self.state = [record.state for record in self.records]
 
     def value(self, quantity: str, layer: int) -> Floats:

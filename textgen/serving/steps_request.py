@@ -19,7 +19,7 @@ from textgen.serving.json_fields import JsonFields
 from textgen.serving.refusal import Refusal
 from textgen.serving.serve_options import ServeOptions
 
-#: A gate, a neuron or a direction has one hold; more than this is no page's.
+#: A gate, a neuron, a direction or a label has one hold; more than this is no page's.
 _MOST_HOLDS = 64
 #: Of a whole number that names a layer, a neuron or a direction.
 _LAST = 2**24
@@ -61,6 +61,7 @@ class StepsRequest:
         quantity: What is told of all neurons after each step; None: nothing.
         inside: Layer and unit of which all is told after the last symbol that is read.
         holds: What is held in each step.
+        label: The number of the label under which each is read, from 1; 0: none.
     """
 
     model: str | None
@@ -73,6 +74,7 @@ class StepsRequest:
     quantity: str | None
     inside: tuple[int, int] | None
     holds: tuple[Hold, ...]
+    label: int = 0
 
     @property
     def holds_direction(self) -> bool:
@@ -114,6 +116,7 @@ def read_steps(body: bytes, limits: ServeOptions) -> StepsRequest:
         quantity=fields.text("quantity"),
         inside=None if inside is None else (inside[0], inside[1]),
         holds=_holds(fields),
+        label=fields.whole("label", at_least=0, at_most=_LAST) or 0,
     )
     fields.refuse_rest()
     try:
