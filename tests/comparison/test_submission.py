@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -223,3 +224,27 @@ def test_errors_of_the_command_teach(place: Path, words: list[str], said: str) -
     result = textgen_cli("compare", "text.txt", *words)
     assert result.exit_code in (2, 7) and said in result.stderr
     assert not Path("checkpoints").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["local", "slurm"])
+def test_the_line_of_the_page_runs(where: str, slurm: Path, corpus: str) -> None:
+    """With two workers; the same line with `--join` then draws the table."""
+    page = (ROOT / "docs/many_machines.md").read_text("utf-8").splitlines()
+    (line,) = (line for line in page if line.startswith("textgen") and f"--submit {where}" in line)
+    Path(corpus).rename("corpus.txt")
+    _, command, *rest = shlex.split(line)
+    words = [command, "--batch-size", "4", "--seq-len", "16", *rest]
+    for flag, value in (("--params", "2k"), ("--steps", "3"), ("--out", "shared")):
+        words[words.index(flag) + 1] = value
+    words[words.index("--workers") + 1] = "2"
+    assert textgen_cli(*words).exit_code == 0
+    until = time.monotonic() + 300
+    while len(list(Path("shared/sweep").glob("results/*"))) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    asked = words[: words.index("--submit")]
+    drawn = textgen_cli(*asked, "--join")
+    assert drawn.exit_code == 0, drawn.stderr
+    assert Path("shared/comparison.json").exists()
+    assert [run.state for run in sweep_status(Path("shared")).runs] == ["done", "done"]
