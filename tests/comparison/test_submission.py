@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -172,12 +173,20 @@ def test_what_slurm_says_of_jobs_that_could_not(slurm: Path) -> None:
     assert states[2][0] == "unknown"
 
 
-def test_a_job_whose_time_is_up_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_whose_time_is_up_is_begun_again() -> None:
+    """Its worker is told to end first, and saves its run."""
     from textgen.comparison.submission import Work
 
-    work = Work(["compare"])
+    noting = "import signal,sys;signal.signal(15,lambda *_:sys.exit(7));print(flush=True)"
+    noting += ";signal.pause()"
+    work = Work(["compare"], "mark")
+    work._process = subprocess.Popen([sys.executable, "-c", noting], stdout=subprocess.PIPE)
+    work._process.stdout.readline()  # type: ignore[union-attr]
     again = work.checkpoint()
-    assert isinstance(again.function, Work) and again.function.words == ["compare"]
+    work._process.stdout.close()  # type: ignore[union-attr]
+    assert work._process.returncode == 7
+    assert isinstance(again.function, Work)
+    assert (again.function.words, again.function.mark) == (["compare"], "mark")
 
 
 @pytest.mark.parametrize(

@@ -221,20 +221,21 @@ def compare_command(
     textgen compare corpus.txt --search "hidden=8..32:log,dropout=0..0.5" --trials 3 --steps 20
     """
     if what.status:
+        _refuse_beside_status(what)
         _show_status(_folder_of(what, paths or []), output)
         return
     check(what)
     _refuse_contradictions(what, training, paths or [])
+    if what.task is not None and "val" not in spelled(context, TrainOptions):
+        from textgen.comparison.task import TASK_VAL
+
+        training = replace(training, val=TASK_VAL)
     if what.submit is not None:
         _submit(what, training, paths or [], output)
         return
     check_outputs(picture=what.picture, csv=what.csv, json_output=output.json_output)
     answer = "" if output.quiet else "stopping and saving the run ..."
     with StopSignals(answer) as stop:
-        if what.task is not None and "val" not in spelled(context, TrainOptions):
-            from textgen.comparison.task import TASK_VAL
-
-            training = replace(training, val=TASK_VAL)
         events = _begin(what, training, paths or [], stop.requested)
         result = _follow(events, stop, quiet=output.quiet, join=what.join)
     _show(result, what, output)
@@ -252,6 +253,17 @@ def _folder_of(what: CompareOptions, paths: list[str]) -> Path:
         raise ConfigError(f"no comparison was named; give its folder: {named('out', 'DIR')}")
     kind = "" if what.history is None else "history-"
     return comparison_folder(paths, None, kind if what.search is None else "search-")
+
+
+def _refuse_beside_status(what: CompareOptions) -> None:
+    """Raise `ConfigError` where more is asked for than where the runs stand."""
+    acts = ("resume", "force", "join", "submit", "workers", "slurm", "picture", "csv")
+    for name in acts:
+        if getattr(what, name):
+            raise ConfigError(
+                f"{named('status')} only shows where the runs of a folder stand; leave "
+                f"{named(name)} out"
+            )
 
 
 def _show_status(folder: Path, output: OutputOptions) -> None:
@@ -275,6 +287,7 @@ def _submit(
 ) -> None:
     """Start workers that share out the runs, each with this command."""
     from textgen.comparison import submit_workers
+    from textgen.comparison.submission import slurm_settings
     from textgen.runtime import choose_threads
     from textgen.terminal.text import command_line, visible
 
@@ -286,16 +299,21 @@ def _submit(
                 f"{named(name)} out" + _drawn_later(name)
             )
     workers = what.workers or 2
-    if what.submit == "local" and training.threads is None:
-        share = max(1, int(choose_threads(None).value) // workers)
-        training = replace(training, threads=share)
+    if training.threads is None:
+        # Those of the machines that compute: this one may be a large one where jobs are submitted.
+        cores = slurm_settings(what.slurm or "").get("cpus_per_task", 1)
+        if what.submit == "local":
+            cores = max(1, int(choose_threads(None).value) // workers)
+        training = replace(training, threads=cores if isinstance(cores, int) else 1)
     worker = replace(what, join=True, submit=None, workers=None, slurm=None)
     if what.submit == "local" or training.steps is not None or training.epochs is not None:
         # What is wrong with the command is said here, and not by each worker. A time becomes steps
         # on the machines that have it.
         next(_begin(worker, training, paths, lambda: False))
     folder = _folder_of(what, paths)
-    words = ["compare", *paths, *typed_words(worker), *typed_words(training)]
+    # A task has another share of validation than the option's default.
+    always = ["val"] if what.task is not None else []
+    words = ["compare", *paths, *typed_words(worker), *typed_words(training, always=always)]
     jobs = submit_workers(
         folder, words, where=what.submit, workers=workers, settings=what.slurm or ""
     )

@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from textgen.errors import RunFolderError, StorageError
 from textgen.files import create_once, make_folder, open_plain, os_reason, read_plain
@@ -37,6 +38,8 @@ from textgen.systems import BINARY, remove_open, try_lock
 #: Seconds between two beats of a heart, and after how many without one a worker is gone. A network
 #: disk may show a file as it was up to a minute ago.
 BEAT, PATIENCE = 5.0, 90.0
+#: Seconds between two looks of one who waits to know.
+_LOOK = 0.2
 #: What is known of a worker.
 ALIVE, GONE, SILENT = "alive", "gone", "silent"
 _BEATS, _CLAIMS = "beats", "claims"
@@ -93,8 +96,9 @@ class _Heard:
 
 def make_claims(folder: Path) -> None:
     """Make the folder in which claims and heartbeats are kept."""
-    for part in (folder.parent, folder, folder / _BEATS, folder / _CLAIMS):
-        make_folder(part)
+    make_folder(folder.parent)
+    for part in (folder, folder / _BEATS, folder / _CLAIMS):
+        make_folder(part, within=folder.parent)
 
 
 class Claims:
@@ -136,6 +140,13 @@ class Claims:
         """Whether the worker that has a claim has ended, or is taken to be dead."""
         return self.look(claim) == GONE
 
+    def look_long(self, claim: Claim) -> str:
+        """What is known of it once it is known, or after more than the patience: `SILENT` then."""
+        until = clock() + self.patience + BEAT
+        while (found := self.look(claim)) == SILENT and clock() < until:
+            time.sleep(_LOOK)
+        return found
+
     def look(self, claim: Claim) -> str:
         """What is known of the worker that has a claim: `ALIVE`, `GONE` or `SILENT`.
 
@@ -146,7 +157,7 @@ class Claims:
             return self._pulse(f"{claim.name}.{claim.number}", b"", None)
         free: bool | None = None
         try:
-            with open_plain(self._beat_of(owner), write=True) as file:
+            with self._opened_beat(owner) as file:
                 beat = file.read()
                 with contextlib.suppress(OSError):
                     free = try_lock(file.fileno())
@@ -171,6 +182,14 @@ class Claims:
             self._heard[name] = _Heard(beat, now)
             return SILENT if before is None else ALIVE
         return GONE if now - before.since > self.patience and free is not False else SILENT
+
+    def _opened_beat(self, owner: Owner) -> BinaryIO:
+        path = self._beat_of(owner)
+        try:
+            # Some network disks lock only what is open for writing.
+            return open_plain(path, write=True)
+        except PermissionError:
+            return open_plain(path)  # Another user's.
 
     def _beat_of(self, owner: Owner) -> Path:
         return self.folder / _BEATS / owner.worker
@@ -291,15 +310,22 @@ class Worker(Claims):
             )
         self._looked = clock()
 
-    def alone(self, name: str, done: Callable[[], bool], act: Callable[[], object]) -> None:
+    def alone(
+        self,
+        name: str,
+        done: Callable[[], bool],
+        act: Callable[[], object],
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Do something that one worker does for all, or wait until another one has done it.
 
         Args:
             name: What is claimed for it.
             done: Whether it is done.
             act: Does it.
+            stop: Whether to wait no longer.
         """
-        while not done():
+        while not done() and not stop():
             before = self.latest().get(name)
             if (before is None or self.is_gone(before)) and self.take(name, before):
                 if not done():

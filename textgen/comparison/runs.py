@@ -336,13 +336,15 @@ class Runs:
         threads = plan["settings"]["threads"]
         jobs = [replace(job, options=replace(job.options, threads=threads)) for job in jobs]
         if self.wall_time:
-            path = self.folder / PLAN_NAME
             with sweep.worker() as worker:
                 worker.alone(
                     PLANNING,
-                    path.exists,
+                    lambda: not _unplanned(jobs, self.folder),
                     lambda: plan_jobs(jobs, self.data, self.folder, resume=True),
+                    self.stop,
                 )
+            if self.stop():
+                return jobs  # None of which is begun then.
         return plan_jobs(jobs, self.data, self.folder, resume=True)
 
     @property
@@ -413,6 +415,9 @@ class Runs:
     ) -> Iterator[Happening | Compared[Result]]:
         """Train and measure the runs that no other worker has; whoever is last draws the table."""
         jobs = {job.folder.name: job for job in self.planned}
+        if self.stop():
+            yield Halted(label=self.jobs[0].label, number=1, runs=len(jobs))
+            return
         sweep = Sweep(self.folder, kind)
 
         def perform(
@@ -437,7 +442,7 @@ class Runs:
             for name, run in done.items()
         ]
         result = self._finished(finish, runs)
-        sweep.draw(lambda: save_record(self.folder, result.to_json()))
+        sweep.draw(lambda: save_record(self.folder, result.to_json()), self.stop)
         yield Compared(result)
 
 
@@ -540,8 +545,8 @@ def plan_jobs(
     kinds = {job.kind: job.options for job in jobs}
     path = folder / PLAN_NAME
     steps = _read_plan(path, budget) if resume else {}
-    if resume and not steps and any(has_checkpoint(job.folder) for job in jobs):
-        return jobs  # Begun by a version that planned each run when it came to it.
+    if resume and _is_without_plan(jobs, steps):
+        return jobs
     if set(kinds) - set(steps):
         found = dict(zip(kinds, plan_together(list(kinds.values()), data), strict=True))
         # Kinds that are added later get as much time as the others had.
@@ -554,6 +559,17 @@ def plan_jobs(
         replace(job, options=replace(job.options, budget=None, steps=steps[job.kind]))
         for job in jobs
     ]
+
+
+def _is_without_plan(jobs: Sequence[Job], steps: Mapping[str, int]) -> bool:
+    """Whether runs were begun by a version that planned each of them when it came to it."""
+    return not steps and any(has_checkpoint(job.folder) for job in jobs)
+
+
+def _unplanned(jobs: Sequence[Job], folder: Path) -> set[str]:
+    """The kinds of runs whose steps are still to be measured."""
+    steps = _read_plan(folder / PLAN_NAME, jobs[0].options.budget or DEFAULT_BUDGET)
+    return set() if _is_without_plan(jobs, steps) else {job.kind for job in jobs} - set(steps)
 
 
 def _read_plan(path: Path, budget: float) -> dict[str, int]:

@@ -8,15 +8,16 @@ one worker that was killed and began again tries the same values.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textgen.comparison.search_space import Searched, Value
 from textgen.errors import BackendError, StorageError
 from textgen.extras import install_hint
-from textgen.files import os_reason
+from textgen.files import is_link_at, open_plain, os_reason
 from textgen.training.events import Report
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ class SharedStudy:
                 f"{install_hint('optuna')}"
             ) from error
         optuna.logging.disable_default_handler()
-        path = folder / STUDY_LOG
+        path = self._path = folder / STUDY_LOG
+        if is_link_at(path):
+            raise StorageError(
+                f"{path} is a symbolic link, and none is followed in the folder of a comparison; "
+                "delete it"
+            )
 
         class Lock(JournalFileOpenLock):
             def acquire(self) -> bool:
@@ -61,7 +67,8 @@ class SharedStudy:
                 _mend(path)
                 return taken
 
-        try:
+        self._errors = (optuna.exceptions.OptunaError, OSError, ValueError)
+        with self._told():
             self._storage = JournalStorage(JournalFileBackend(str(path), lock_obj=Lock(str(path))))
             self._study = optuna.create_study(
                 storage=self._storage,
@@ -72,60 +79,74 @@ class SharedStudy:
                     n_startup_trials=FIRST_TRIALS, n_warmup_steps=round(100 * WARM_UP)
                 ),
             )
-        except (OSError, ValueError) as error:
-            reason = os_reason(error) if isinstance(error, OSError) else str(error)
-            raise StorageError(f"cannot use {path}: {reason}") from error
         self._optuna = optuna
         self._space = {own.name: own for own in space}
         self._seed = seed
 
     def values(self, run: int) -> dict[str, Value]:
         """The values of a run: those that it has, or new ones."""
-        known = self._trials()
-        if (trial := known.get(run)) is None:
-            drawn = self._drawn([known[number] for number in sorted(known)], run)
-            self._study.add_trial(
-                self._optuna.trial.create_trial(
-                    state=self._optuna.trial.TrialState.RUNNING,
-                    params=drawn,
-                    distributions=self._distributions(),
-                    user_attrs={_RUN: run},
+        with self._told():
+            known = self._trials()
+            if (trial := known.get(run)) is None:
+                drawn = self._drawn([known[number] for number in sorted(known)], run)
+                self._study.add_trial(
+                    self._optuna.trial.create_trial(
+                        state=self._optuna.trial.TrialState.RUNNING,
+                        params=drawn,
+                        distributions=self._distributions(),
+                        user_attrs={_RUN: run},
+                    )
                 )
-            )
-            trial = self._trials()[run]
-        return {name: trial.params[name] for name in self._space}
+                trial = self._trials()[run]
+            return {name: trial.params[name] for name in self._space}
 
     def is_hopeless(self, run: int, reports: Iterable[Report]) -> Report | None:
         """Tell the evaluations of a run; the one after which it is not worth its end, or None."""
         last: Report | None = None
-        for report in reports:
-            if report.evaluated and report.val_bits_per_char is not None:
-                self._storage.set_trial_intermediate_value(
-                    self._trials()[run]._trial_id,
-                    round(100 * report.step / report.steps),
-                    report.val_bits_per_char,
-                )
-                last = report
-        if last is None or last.step == last.steps:
-            return None
-        trial = self._trials()[run]
-        return last if self._study.pruner.prune(self._study, trial) else None
+        with self._told():
+            trial = self._trials()[run]
+            if trial.state.is_finished():
+                return None  # Its worker died after it had told what the run came to.
+            for report in reports:
+                if report.evaluated and report.val_bits_per_char is not None:
+                    self._storage.set_trial_intermediate_value(
+                        trial._trial_id,
+                        round(100 * report.step / report.steps),
+                        report.val_bits_per_char,
+                    )
+                    last = report
+            if last is None or last.step == last.steps:
+                return None
+            return last if self._study.pruner.prune(self._study, self._trials()[run]) else None
 
     def was_stopped(self, run: int) -> bool:
         """Whether a run was given up."""
-        state = self._trials()[run].state
+        with self._told():
+            state = self._trials()[run].state
         return bool(state == self._optuna.trial.TrialState.PRUNED)
 
     def finish(self, run: int, bits_per_char: float | None) -> None:
         """Tell what a run came to; None: it was given up, or is none to learn from."""
         states = self._optuna.trial.TrialState
-        trial = self._trials()[run]
-        if trial.state.is_finished():
-            return
-        if bits_per_char is None:
-            self._study.tell(trial.number, state=states.PRUNED)
-        else:
-            self._study.tell(trial.number, bits_per_char)
+        with self._told():
+            trial = self._trials()[run]
+            if trial.state.is_finished():
+                return
+            if bits_per_char is None:
+                self._study.tell(trial.number, state=states.PRUNED)
+            else:
+                self._study.tell(trial.number, bits_per_char)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors of Optuna and of the disk are told as `StorageError`."""
+        try:
+            yield
+        except StorageError:
+            raise
+        except self._errors as error:
+            reason = os_reason(error) if isinstance(error, OSError) else str(error)
+            raise StorageError(f"cannot use {self._path}: {reason}") from error
 
     def _trials(self) -> dict[int, FrozenTrial]:
         """The trials by the numbers of their runs."""
@@ -159,7 +180,7 @@ class SharedStudy:
 def _mend(path: Path) -> None:
     """Take away a line that a killed worker left unfinished: nobody could read on behind it."""
     try:
-        with open(path, "rb+") as file:
+        with open_plain(path, write=True) as file:
             if not file.seek(0, os.SEEK_END):
                 return
             file.seek(-1, os.SEEK_END)

@@ -11,17 +11,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from textgen.comparison.claims import this_machine
 from textgen.comparison.sweep import SWEEP_NAME
 from textgen.errors import BackendError, ConfigError, StorageError, TextgenError, named
 from textgen.extras import install_hint
@@ -49,12 +51,14 @@ class SubmittedJob:
     Args:
         id: As Slurm calls it; on this machine the number of the process.
         where: `slurm` or `local`.
-        host: Where it was submitted.
+        machine: What tells the running system on which it was submitted from all others.
+        mark: What tells it from all other jobs: a number of a process comes again.
     """
 
     id: str
     where: str
-    host: str
+    machine: str
+    mark: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,23 +84,28 @@ class Work:
 
     Args:
         words: The command of the worker, after `textgen`.
+        mark: As in `SubmittedJob`.
     """
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], mark: str) -> None:
         self.words = list(words)
+        self.mark = mark
         self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> int:
         """Work until nothing is left, and write down how that ended."""
         # Ctrl-C at the terminal that a worker of this machine was started from is not for it.
         alone = os.environ.get("SUBMITIT_EXECUTOR") == LOCAL
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "textgen", *self.words],
-            start_new_session=alone and sys.platform != "win32",
-        )
+        # Slurm tells all processes of a job that its time is nearly up. What follows from that is
+        # decided here: a worker whom that signal reached would end without saving its run.
+        with _ignored(*(() if sys.platform == "win32" else (signal.SIGUSR1, signal.SIGUSR2))):
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "textgen", *self.words],
+                start_new_session=alone and sys.platform != "win32",
+            )
         code = self._process.wait()
         folder = Path(os.environ["SUBMITIT_FOLDER"])
-        atomic_write_text(folder / f"{_own_id()}.ended", f"{code}\n")
+        atomic_write_text(folder / f"{self.mark}.ended", f"{code}\n")
         return code
 
     def checkpoint(self) -> Any:
@@ -108,15 +117,7 @@ class Work:
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(SAVE_SECONDS)
-        return DelayedSubmission(Work(self.words))
-
-
-def _own_id() -> str:
-    """The name of the job that this process belongs to."""
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    if array is not None and task is not None:
-        return f"{array}_{task}"
-    return os.environ.get("SLURM_JOB_ID") or os.environ["SUBMITIT_LOCAL_JOB_ID"]
+        return DelayedSubmission(Work(self.words, self.mark))
 
 
 def submit_workers(
@@ -143,7 +144,7 @@ def submit_workers(
         raise ConfigError(f"{named('submit')} is '{where}'; it must be one of {', '.join(PLACES)}")
     if workers < 1:
         raise ConfigError(f"{named('workers')} is {workers}; it must be at least 1")
-    asked = _slurm_settings(settings)
+    asked = slurm_settings(settings)
     if asked and where != SLURM:
         raise ConfigError(
             f"{named('slurm')} belongs to {named('submit', SLURM)}; give it, or leave it out"
@@ -156,7 +157,7 @@ def submit_workers(
             f"{install_hint('submitit')}"
         ) from error
     jobs = folder / SWEEP_NAME / _JOBS
-    make_folder(jobs)
+    make_folder(jobs, within=folder)
     if where == SLURM and shutil.which("srun") is None:
         raise BackendError(
             "there is no Slurm here (no program srun); do this where jobs are submitted, or start "
@@ -174,8 +175,10 @@ def submit_workers(
         else:
             executor = submitit.LocalExecutor(folder=jobs)
             executor.update_parameters(timeout_min=LOCAL_MINUTES)
-        with _without_hangup():
-            made = executor.submit_array([Work(words) for _ in range(workers)])
+        marks = [secrets.token_hex(8) for _ in range(workers)]
+        # What is started goes on when the terminal is closed, as `nohup` has it.
+        with _ignored(*(() if sys.platform == "win32" else (signal.SIGHUP,))):
+            made = executor.submit_array([Work(words, mark) for mark in marks])
         _STARTED.extend(made)
     except ValueError as error:
         first = str(error).splitlines()[0]
@@ -185,28 +188,34 @@ def submit_workers(
             raise
         raise BackendError(f"the jobs were not submitted: {error}") from error
     found = tuple(
-        SubmittedJob(id=job.job_id, where=where, host=socket.gethostname()) for job in made
+        SubmittedJob(id=job.job_id, where=where, machine=this_machine(), mark=mark)
+        for job, mark in zip(made, marks, strict=True)
     )
     text = "".join(f"{json.dumps(asdict(job))}\n" for job in found)
-    atomic_write_text(jobs / f"{found[0].id}.jobs", text)
+    # By the time, so that they are told in order.
+    atomic_write_text(jobs / f"{time.time_ns():020}-{marks[0]}.jobs", text)
     return found
 
 
 @contextlib.contextmanager
-def _without_hangup() -> Iterator[None]:
-    """What is started inside the block goes on when the terminal is closed, as `nohup` has it."""
-    before: Any = None
-    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def _ignored(*signums: int) -> Iterator[None]:
+    """What is started inside the block ignores some signals."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in signums}
     try:
         yield
     finally:
-        if sys.platform != "win32" and before is not None:
-            signal.signal(signal.SIGHUP, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
-def _slurm_settings(text: str) -> dict[str, str | int]:
-    """The settings in a text such as `partition=cpu,time=120`; minutes and counts as numbers."""
+def slurm_settings(text: str) -> dict[str, str | int]:
+    """The settings in a text such as `partition=cpu,time=120`; minutes and counts as numbers.
+
+    Raises:
+        ConfigError: A part of it is no setting.
+    """
     found: dict[str, str | int] = {}
     for part in filter(None, text.split(",")):
         name, equals, value = part.partition("=")
@@ -233,11 +242,13 @@ def job_states(folder: Path) -> tuple[JobStatus, ...]:
 
 
 def _submitted(place: Path) -> Iterable[SubmittedJob]:
-    paths = sorted(place.glob("*.jobs"), key=lambda path: (len(path.name), path.name))
-    for path in paths:
+    for path in sorted(place.glob("*.jobs")):
         try:
             for line in read_plain(path).splitlines():
-                yield from_plain(SubmittedJob, json.loads(line))
+                job = from_plain(SubmittedJob, json.loads(line))
+                if not job.id.replace("_", "").isalnum() or not job.mark.isalnum():
+                    raise ValueError(f"'{job.id}' names no job")
+                yield job
         except (OSError, ValueError) as error:
             raise StorageError(f"cannot read {path}: {error}") from error
 
@@ -245,8 +256,9 @@ def _submitted(place: Path) -> Iterable[SubmittedJob]:
 def _state(place: Path, job: SubmittedJob, told: Mapping[str, str]) -> JobStatus:
     code = _code(place, job)
     if code is None and job.where == LOCAL:
-        here = job.host == socket.gethostname() and sys.platform != "win32"
-        state = "running" if here and is_running(int(job.id)) else "unknown"
+        here = job.machine == this_machine() and sys.platform != "win32"
+        runs = here and job.id.isdecimal() and is_running(int(job.id))
+        state = "running" if runs else "unknown"
     elif code is None:
         state = told.get(job.id, "unknown")
     else:
@@ -258,7 +270,7 @@ def _state(place: Path, job: SubmittedJob, told: Mapping[str, str]) -> JobStatus
 def _code(place: Path, job: SubmittedJob) -> int | None:
     """How the worker of a job ended; None where it has not, or could not say so."""
     with contextlib.suppress(OSError, ValueError):
-        return int(read_plain(place / f"{job.id}.ended"))
+        return int(read_plain(place / f"{job.mark}.ended"))
     return None
 
 

@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from textgen.comparison.claims import Claim, ClaimLostError, Claims, Worker, make_claims
+from textgen.comparison.claims import GONE, Claim, ClaimLostError, Claims, Worker, make_claims
 from textgen.comparison.happening import Failed, Halted, Happening, Measured, RunEvent
 from textgen.errors import FolderInUseError, RunFolderError, StorageError, TextgenError, named
 from textgen.files import (
@@ -82,7 +82,7 @@ class Sweep(Generic[Result]):
     def worker(self) -> Worker:
         """A worker, to be entered."""
         make_claims(self.path)
-        make_folder(self.path / _RESULTS)
+        make_folder(self.path / _RESULTS, within=self.folder)
         return Worker(self.path)
 
     def agree(self, asked: Mapping[str, Any], threads: int) -> dict[str, Any]:
@@ -136,13 +136,12 @@ class Sweep(Generic[Result]):
             again = {claim for claim in worker.latest().values() if claim.failed}
             lost, busy = 0, set[str]()
             while True:
-                done = self.done()
-                claims = worker.latest()
-                free = [
-                    name
-                    for name in names
-                    if name not in done and self._is_free(worker, claims.get(name), again)
-                ]
+                claims, over = worker.latest(), self.done()
+                open_ = [name for name in names if name not in over]
+                free = [name for name in open_ if self._is_free(worker, claims.get(name), again)]
+                # Whoever is gone may have brought its run to an end first.
+                done = self.done() if free else over
+                free = [name for name in free if name not in done]
                 left = [name for name in names if name not in done]
                 if not free:
                     failed = {name: claims[name].failed for name in left if name in claims}
@@ -180,31 +179,42 @@ class Sweep(Generic[Result]):
         path = self.path / _RESULTS / f"{name}.json"
         return from_plain(self._kind, _read(path))
 
-    def draw(self, write: Callable[[], object]) -> None:
-        """Write the record, unless another worker has, or is at it."""
+    def draw(self, write: Callable[[], object], stop: Stop) -> None:
+        """Write the record, or wait until another worker has; where that one died, write it."""
         with self.worker() as worker:
-            before = worker.latest().get(_DRAWING)
-            written = os.path.lexists(self.folder / RECORD_NAME)
-            is_left = before is None or (not written and worker.is_gone(before))
-            if is_left and worker.take(_DRAWING, before):
-                write()
+            while not stop():
+                before = worker.latest().get(_DRAWING)
+                if before is not None and os.path.lexists(self.folder / RECORD_NAME):
+                    return
+                is_left = before is None or worker.is_gone(before)
+                if is_left and worker.take(_DRAWING, before):
+                    write()
+                    return
+                with task("waiting for the table of another worker"):
+                    time.sleep(LOOK)
 
     def clear(self) -> None:
         """Remove what workers have shared out, to begin again.
 
         Raises:
-            FolderInUseError: A worker lives.
+            FolderInUseError: A worker lives, or may live.
         """
         if not os.path.lexists(self.path):
             return
         claims = Claims(self.path)
+        done = self.done()
         for claim in claims.latest().values() if self.is_begun else ():
-            if not claim.failed and claim.name not in self.done() and not claims.is_gone(claim):
+            if claim.failed or claim.name in done:
+                continue
+            with task("looking whether the workers live"):
+                found = claims.look_long(claim)
+            if found != GONE:
                 owner = claim.owner
                 who = "a worker" if owner is None else f"process {owner.process} on {owner.host}"
                 raise FolderInUseError(
                     f"{who} has the run {claim.name} of {self.folder}; stop it, or choose another "
-                    f"folder: {named('out', 'DIR')}"
+                    f"folder: {named('out', 'DIR')}; if you know that none lives, delete "
+                    f"{self.path}"
                 )
         try:
             shutil.rmtree(self.path)
