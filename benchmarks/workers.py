@@ -164,7 +164,7 @@ def kills(options: argparse.Namespace) -> None:
             assert worker.exitcode == 0, worker.exitcode
         claims = os.listdir(folder / "sweep/claims")
         times = Counter(re.sub(r"\.\d+(\.failed)?$", "", name) for name in claims)
-        runs = {name for name in times if name not in ("drawing", "planning")}
+        runs = {name for name in times if name != "planning"}
         results = {path.stem for path in (folder / "sweep/results").glob("*.json")}
         taken_over += sum(times[name] - 1 for name in runs)
         assert runs == results and len(results) == options.runs, (runs, results)

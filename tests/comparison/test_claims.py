@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -141,6 +142,51 @@ def test_who_has_a_lock_is_slow_and_not_dead(
         look.look(claim)
         time.now += 3600
         assert look.look(claim) == SILENT
+
+
+def test_a_heart_that_another_user_owns(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file may be read and not written; whether it is locked can be seen all the same."""
+    real = claims.open_plain
+
+    def refused(path: Path, *, write: bool = False) -> BinaryIO:
+        if write:
+            raise PermissionError(errno.EACCES, "permission denied")
+        return real(path)
+
+    monkeypatch.setattr(claims, "open_plain", refused)
+    with Worker(folder) as worker:
+        worker.take("run", None)
+        (claim,) = Claims(folder).latest().values()
+        assert Claims(folder).look(claim) == ALIVE
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_what_is_known_after_several_looks(
+    folder: Path, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many hearts that stand still take no longer than one, and none is dead before its time."""
+    looks: list[float] = []
+    monkeypatch.setattr(claims, "_LOOK", 0)
+    monkeypatch.setattr(Claims, "_pulse", passing(Claims._pulse, time, looks))
+    with Worker(folder, beat=1000) as worker:
+        worker.take("one", None)
+        worker.take("two", None)
+        look = Claims(folder, patience=60)
+        assert set(look.settle(look.latest().values(), 30).values()) == {SILENT}
+        assert set(look.settle(look.latest().values(), 65).values()) == {GONE}
+    assert len(looks) < 50
+
+
+def passing(real: Any, time: Time, looks: list[float]) -> Any:
+    """Each look takes two seconds."""
+
+    def pulse(self: Claims, name: str, beat: bytes, free: bool | None) -> str:
+        looks.append(time.now)
+        time.now += 2
+        found: str = real(self, name, beat, free)
+        return found
+
+    return pulse
 
 
 def test_a_claim_that_nobody_came_to_write(folder: Path, time: Time) -> None:

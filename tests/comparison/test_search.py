@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +18,7 @@ from textgen.comparison import Compared, Note, RunEvent, SearchResult, search_se
 from textgen.comparison import study as study_module
 from textgen.comparison.search_space import Searched, options_of_trial, parse_space
 from textgen.comparison.study import SharedStudy
-from textgen.errors import ConfigError, RunFolderError
+from textgen.errors import ConfigError, RunFolderError, StorageError
 from textgen.options import TrainOptions
 from textgen.training.events import Report
 
@@ -165,6 +167,73 @@ def test_a_line_that_a_kill_cut_short_is_taken_away(tmp_path: Path) -> None:
     again.finish(1, 9.0)  # Which is known already.
     assert again.values(2) != first
     assert all(json.loads(line) for line in path.read_bytes().splitlines())
+
+
+def report(step: int, bits_per_char: float) -> Report:
+    """An evaluation at a step of ten."""
+    return Report(
+        step=step,
+        steps=10,
+        seconds=1.0,
+        train_bits_per_char=None,
+        val_bits_per_char=bits_per_char,
+        best_bits_per_char=bits_per_char,
+        evaluated=True,
+        chars_per_second=1.0,
+        learning_rate=0.1,
+        grad_norm=None,
+        skipped=0,
+    )
+
+
+@pytest.mark.usefixtures("few_before")
+def test_a_worker_that_died_after_its_word_to_the_study(tmp_path: Path) -> None:
+    """Who goes on with its run tells the same evaluations again: nothing changes."""
+    study = SharedStudy(tmp_path, parse_space("hidden=4..16"), 1)
+    study.values(1)
+    study.is_hopeless(1, [report(5, 1.0)])
+    study.finish(1, 1.0)
+    study.values(2)
+    assert study.is_hopeless(2, [report(5, 9.0)]) == report(5, 9.0)
+    study.finish(2, 9.0)
+    before = (tmp_path / study_module.STUDY_LOG).read_bytes()
+    assert study.is_hopeless(2, [report(5, 9.0)]) is None and not study.was_stopped(2)
+    assert (tmp_path / study_module.STUDY_LOG).read_bytes() == before
+
+
+@pytest.mark.parametrize("act", ["values", "is_hopeless", "was_stopped", "finish"])
+def test_a_damaged_study_is_refused_in_words(tmp_path: Path, act: str) -> None:
+    study = SharedStudy(tmp_path, parse_space("hidden=4..16"), 1)
+    study.values(1)
+    path = tmp_path / study_module.STUDY_LOG
+    path.write_bytes(path.read_bytes() + b'{"op_code":4}\n')
+    words: dict[str, tuple[Any, ...]] = {"is_hopeless": ([report(5, 1.0)],), "finish": (1.0,)}
+    with pytest.raises(StorageError, match=r"study\.log: .*start again: force=True"):
+        getattr(study, act)(1, *words.get(act, ()))
+
+
+@pytest.mark.parametrize("name", ["study.log", "study.log.lock"])
+def test_a_study_is_no_link(tmp_path: Path, name: str) -> None:
+    """Nothing is written there; and Optuna would wait for ever for such a lock."""
+    (tmp_path / name).symlink_to(tmp_path / "outside")
+    with pytest.raises(StorageError, match=rf"{name} is a symbolic link"):
+        SharedStudy(tmp_path, parse_space("hidden=4..16"), 1)
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_lock_is_given_back_where_the_study_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise all workers would wait for it for half a minute."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "")
+
+    study = SharedStudy(tmp_path, parse_space("hidden=4..16"), 1)
+    monkeypatch.setattr(study_module, "open_plain", refused)
+    with pytest.raises(StorageError, match="input/output error"):
+        study.values(1)
+    assert os.listdir(tmp_path) == [study_module.STUDY_LOG]
 
 
 def test_what_is_refused(corpus: str) -> None:

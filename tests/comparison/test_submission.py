@@ -9,16 +9,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support.small_runs import ROOT, textgen_cli
 from support.sweeps import timeless
 
+import textgen.cli.compare
+import textgen.comparison
+import textgen.runtime
 from textgen.comparison import compare_cells, submit_workers, sweep_status
-from textgen.comparison.submission import job_states
-from textgen.errors import BackendError, ConfigError, TextgenError
+from textgen.comparison.claims import this_machine
+from textgen.comparison.submission import Work, job_states
+from textgen.errors import BackendError, ConfigError, StorageError, TextgenError
 from textgen.options import TrainOptions
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="submitit knows no Windows")
@@ -173,20 +179,123 @@ def test_what_slurm_says_of_jobs_that_could_not(slurm: Path) -> None:
     assert states[2][0] == "unknown"
 
 
+#: What a worker does in place of its work: it notes which signal ends it.
+NOTES = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+print(flush=True)
+signal.pause()
+"""
+
+
 def test_a_job_whose_time_is_up_is_begun_again() -> None:
     """Its worker is told to end first, and saves its run."""
-    from textgen.comparison.submission import Work
-
-    noting = "import signal,sys;signal.signal(15,lambda *_:sys.exit(7));print(flush=True)"
-    noting += ";signal.pause()"
     work = Work(["compare"], "mark")
-    work._process = subprocess.Popen([sys.executable, "-c", noting], stdout=subprocess.PIPE)
-    work._process.stdout.readline()  # type: ignore[union-attr]
-    again = work.checkpoint()
-    work._process.stdout.close()  # type: ignore[union-attr]
-    assert work._process.returncode == 7
+    with subprocess.Popen([sys.executable, "-c", NOTES], stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        work._process = worker
+        again = work.checkpoint()
+    assert worker.returncode == 7
     assert isinstance(again.function, Work)
     assert (again.function.words, again.function.mark) == (["compare"], "mark")
+
+
+def test_a_worker_hears_nothing_of_the_signal_that_time_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm sends it to all processes of a job; what follows from it is decided in `checkpoint`."""
+    monkeypatch.chdir(tmp_path)
+    Path("textgen").mkdir()
+    kills = "import os, signal; os.kill(os.getpid(), signal.SIGUSR2); raise SystemExit(3)"
+    Path("textgen/__init__.py").touch()
+    Path("textgen/__main__.py").write_text(kills)
+    monkeypatch.setenv("SUBMITIT_FOLDER", str(tmp_path))
+    assert Work([], "mark")() == 3
+    assert Path("mark.ended").read_text() == "3\n"
+    assert signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL
+
+
+def jobs_file(name: str, **job: str) -> None:
+    """Write down a job that was submitted here."""
+    jobs = Path("shared/sweep/jobs")
+    jobs.mkdir(parents=True, exist_ok=True)
+    (jobs / f"{name}.jobs").write_text(json.dumps({"machine": this_machine(), **job}) + "\n")
+
+
+def test_a_number_of_a_process_that_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that runs is not taken for one of the same number that has ended."""
+    monkeypatch.chdir(tmp_path)
+    jobs_file("1", id=str(os.getpid()), where="local", mark="aa")
+    Path("shared/sweep/jobs/aa.ended").write_text("0\n")
+    jobs_file("2", id=str(os.getpid()), where="local", mark="bb")
+    assert [job.state for job in job_states(Path("shared"))] == ["ended", "running"]
+    for wrong in ({"id": "../1", "mark": "cc"}, {"id": "1", "mark": "../cc"}):
+        jobs_file("3", where="local", **wrong)
+        with pytest.raises(StorageError, match=r"cannot read .*3\.jobs: '\.\./\w+' names no job"):
+            job_states(Path("shared"))
+
+
+@pytest.fixture
+def commands(place: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands of the workers, which nobody starts. This machine has 16 cores."""
+    found: list[list[str]] = []
+
+    def submit(folder: Path, words: list[str], **_: Any) -> tuple[()]:
+        found.append(words)
+        return ()
+
+    monkeypatch.setattr(textgen.comparison, "submit_workers", submit)
+    monkeypatch.setattr(textgen.runtime, "choose_threads", lambda _: SimpleNamespace(value=16))
+    return found
+
+
+def said(words: list[str], flag: str) -> str | None:
+    """What a command gives an option."""
+    return words[words.index(flag) + 1] if flag in words else None
+
+
+def asked() -> Any:
+    """What all workers must ask for."""
+    return json.loads(Path("shared/sweep/plan.json").read_text("utf-8"))["settings"]
+
+
+@pytest.mark.parametrize(("typed", "val"), [([], "0.02"), (["--val", "0.1"], "0.1")])
+def test_workers_of_a_task_ask_for_what_was_written_down(
+    commands: list[list[str]], typed: list[str], val: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task has another share of validation than other comparisons, and may be given theirs."""
+    begun: list[TrainOptions] = []
+
+    def begin(_: object, base: TrainOptions, *__: object) -> Iterator[None]:
+        begun.append(base)
+        yield
+
+    monkeypatch.setattr(textgen.cli.compare, "_begin", begin)
+    result = textgen_cli("compare", "--task", "copy", *typed, "--submit", "local")
+    assert result.exit_code == 0, result.stderr
+    assert said(commands[0], "--val") == begun[0].val == val
+
+
+@pytest.mark.parametrize(
+    ("typed", "threads"),
+    [
+        (["slurm"], 1),
+        (["slurm", "--slurm", "time=5,cpus-per-task=3"], 3),
+        (["local", "--workers", "3"], 5),
+    ],
+)
+def test_threads_of_workers_that_are_submitted(
+    commands: list[list[str]], typed: list[str], threads: int
+) -> None:
+    """Those of the machines that compute. Who comes later goes on with what was begun."""
+    for words in (typed, ["local", "--workers", "7"]):
+        result = textgen_cli(*WORDS, "--submit", *words)
+        assert result.exit_code == 0, result.stderr
+    assert [said(words, "--threads") for words in commands] == [str(threads), None]
+    assert asked()["threads"] == threads
 
 
 @pytest.mark.parametrize(
@@ -227,6 +336,11 @@ def test_where_there_is_no_slurm(slurm: Path, monkeypatch: pytest.MonkeyPatch) -
         (["--submit", "local", "--cells", "lsmt"], "'lsmt' is not known"),
         (["--join", "--resume"], "leave --resume out"),
         (["--status"], "no workers have shared out runs"),
+        (["--status", "--join"], "leave --join out"),
+        (["--status", "--submit", "local"], "leave --submit out"),
+        (["--status", "--force"], "leave --force out"),
+        (["--status", "--csv", "runs.csv"], "leave --csv out"),
+        (["--status", "--picture", "runs.svg"], "leave --picture out"),
     ],
 )
 def test_errors_of_the_command_teach(place: Path, words: list[str], said: str) -> None:

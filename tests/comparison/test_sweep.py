@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +26,25 @@ from textgen.comparison import (
     Halted,
     Measured,
     RunEvent,
+    claims,
     compare_cells,
     compare_history,
     compare_task,
     sweep,
     sweep_status,
 )
-from textgen.errors import ConfigError, FolderInUseError, RunFolderError, TrainingDivergedError
+from textgen.comparison.claims import Worker, make_claims
+from textgen.comparison.sweep import Sweep
+from textgen.errors import (
+    ConfigError,
+    FolderInUseError,
+    RunFolderError,
+    StorageError,
+    TrainingDivergedError,
+)
 from textgen.files import FolderLock
 from textgen.options import TrainOptions
+from textgen.systems import try_lock
 from textgen.training.events import Report, Saved
 from textgen.training.run import Run
 
@@ -191,24 +203,121 @@ def test_a_run_that_diverged_after_a_kill_is_told_alike(
     assert timeless(record()) == first
 
 
-def test_a_folder_in_which_somebody_is_at_work_is_waited_for(
-    corpus: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Such as a comparison that does not share its runs out."""
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "LOOK", 0.01)
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_a_folder_in_which_somebody_is_at_work_is_waited_for(corpus: str) -> None:
+    """Such as a comparison that does not share its runs out. The same worker takes the run then."""
     Path("shared/gru-1").mkdir(parents=True)
-    with FolderLock(Path("shared/gru-1")):
-        asked = 0
+    lock, asked = FolderLock(Path("shared/gru-1")), 0
+    lock.__enter__()
 
-        def stop() -> bool:
-            nonlocal asked
-            asked += (SWEEP / "results/rnn-1.json").exists()
-            return asked > 3
+    def stop() -> bool:
+        nonlocal asked
+        asked += (SWEEP / "results/rnn-1.json").exists()
+        if asked == 4:
+            lock.__exit__()
+        return asked > 50
 
-        *_, last = compare(stop=stop)
-        assert isinstance(last, Halted) and last.label == "gru, rng 1"
-        assert generations(SWEEP)["gru-1"] == 1
-    assert isinstance(compare()[-1], Compared)
+    assert isinstance(compare(stop=stop)[-1], Compared)
+    assert set(generations(SWEEP).values()) == {1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Came:
+    """What a run came to that trains nothing."""
+
+    summary: str
+
+
+def at_once(name: str, *_: Any) -> Generator[RunEvent, None, Came]:
+    """A run that is over when it begins."""
+    yield from ()
+    return Came(summary=f"trained {name}")
+
+
+def soon() -> Callable[[], bool]:
+    """A stop that is asked for at the fourth look."""
+    looks = count()
+    return lambda: next(looks) >= 3
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_who_waits_for_runs_can_be_stopped(tmp_path: Path) -> None:
+    ours = Sweep(tmp_path, Came)
+    with ours.worker() as other:
+        assert other.take("one", None)
+        events = list(ours.work({"one": "first"}, at_once, soon()))
+    assert events == [Halted(label="first", number=1, runs=1)]
+
+
+def test_steps_are_measured_by_one_worker(corpus: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where those of another cell are there already. Who waits for that can be stopped."""
+    make_claims(SWEEP)
+    plan = {"budget": 60.0, "steps": {"gru": 6}}
+    Path("shared/plan.json").write_text(json.dumps(plan))
+    monkeypatch.setattr(textgen.comparison.runs, "plan_together", None)
+    monkeypatch.setattr(claims.time, "sleep", lambda _: None)
+    with Worker(SWEEP) as other:
+        assert other.take(sweep.PLANNING, None)
+        *_, last = compare(replace(BASE, steps=None, budget=60), stop=soon())
+    assert last == Halted(label="gru, rng 1", number=1, runs=2)
+    assert json.loads(Path("shared/plan.json").read_text()) == plan
+
+
+def test_what_was_done_meanwhile_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker saves what its run came to, and ends, while this one looks at who lives."""
+    ours = Sweep(tmp_path, Came)
+    is_free = Sweep._is_free
+
+    def late(*about: Any) -> bool:
+        ours._save("one", Came(summary="by another"))
+        return is_free(*about)
+
+    monkeypatch.setattr(Sweep, "_is_free", staticmethod(late))
+    events = list(ours.work({"one": "first", "two": "second"}, at_once, lambda: False))
+    assert [event.summary for event in events if isinstance(event, Measured)] == ["trained two"]
+    assert ours.result("one") == Came(summary="by another")
+
+
+@pytest.mark.parametrize("place", ["sweep", "sweep/claims", "sweep/beats", "sweep/results"])
+def test_nothing_is_written_through_a_link(tmp_path: Path, place: str) -> None:
+    """The folder of a comparison may come from somebody else."""
+    (tmp_path / "outside").mkdir()
+    link = tmp_path / "shared" / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "outside", target_is_directory=True)
+    with pytest.raises(StorageError, match="is a symbolic link"):
+        list(Sweep(tmp_path / "shared", Came).work({"one": "first"}, at_once, lambda: False))
+    assert not list((tmp_path / "outside").iterdir())
+
+
+def test_what_a_dead_worker_elsewhere_has_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once its heart stood still for long; who still has the lock is never taken for dead."""
+    ours = Sweep(tmp_path, Came)
+    with ours.worker():
+        (ours.path / "plan.json").write_text("{}")
+    owner = {"worker": "far-17", "host": "far", "process": 17, "machine": "another"}
+    for name in ("one", "two"):
+        (ours.path / f"claims/{name}.1").write_text(json.dumps(owner))
+    (ours.path / "beats/far-17").write_text("1")
+    ticks = count()
+    monkeypatch.setattr(claims, "clock", lambda: next(ticks))
+    monkeypatch.setattr(claims, "_LOOK", 0)
+    with open(ours.path / "beats/far-17", "r+b") as beat:
+        assert try_lock(beat.fileno())
+        said = f"process 17 on far has the run one .*delete {re.escape(str(ours.path))}"
+        with pytest.raises(FolderInUseError, match=said):
+            ours.clear()
+    ours.clear()
+    assert not ours.path.exists()
 
 
 def test_what_is_begun_again_forgets_what_was_shared_out(corpus: str) -> None:

@@ -24,5 +24,5 @@ def generations(sweep: Path) -> Counter[str]:
     """How often each run was claimed."""
     names = (name.rpartition(".")[0] for name in os.listdir(sweep / "claims"))
     # A worker that was killed may leave a temporary file, whose name begins with a dot.
-    others = ("", "drawing", "planning")
+    others = ("", "planning")
     return Counter(name for name in names if name not in others and not name.startswith("."))

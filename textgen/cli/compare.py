@@ -257,8 +257,7 @@ def _folder_of(what: CompareOptions, paths: list[str]) -> Path:
 
 def _refuse_beside_status(what: CompareOptions) -> None:
     """Raise `ConfigError` where more is asked for than where the runs stand."""
-    acts = ("resume", "force", "join", "submit", "workers", "slurm", "picture", "csv")
-    for name in acts:
+    for name in ("resume", "force", "join", "submit", "workers", "slurm", "picture", "csv"):
         if getattr(what, name):
             raise ConfigError(
                 f"{named('status')} only shows where the runs of a folder stand; leave "
@@ -288,6 +287,7 @@ def _submit(
     """Start workers that share out the runs, each with this command."""
     from textgen.comparison import submit_workers
     from textgen.comparison.submission import slurm_settings
+    from textgen.comparison.sweep import Sweep
     from textgen.runtime import choose_threads
     from textgen.terminal.text import command_line, visible
 
@@ -299,18 +299,19 @@ def _submit(
                 f"{named(name)} out" + _drawn_later(name)
             )
     workers = what.workers or 2
-    if training.threads is None:
-        # Those of the machines that compute: this one may be a large one where jobs are submitted.
+    folder = _folder_of(what, paths)
+    # Runs that were begun go on with as many threads as they have.
+    if training.threads is None and not Sweep(folder, object).is_begun:
+        # Slurm's jobs have the cores that they are given, and this machine may be any other.
         cores = slurm_settings(what.slurm or "").get("cpus_per_task", 1)
         if what.submit == "local":
-            cores = max(1, int(choose_threads(None).value) // workers)
+            cores = max(1, choose_threads(None).value // workers)
         training = replace(training, threads=cores if isinstance(cores, int) else 1)
     worker = replace(what, join=True, submit=None, workers=None, slurm=None)
     if what.submit == "local" or training.steps is not None or training.epochs is not None:
         # What is wrong with the command is said here, and not by each worker. A time becomes steps
         # on the machines that have it.
         next(_begin(worker, training, paths, lambda: False))
-    folder = _folder_of(what, paths)
     # A task has another share of validation than the option's default.
     always = ["val"] if what.task is not None else []
     words = ["compare", *paths, *typed_words(worker), *typed_words(training, always=always)]

@@ -25,7 +25,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -119,6 +119,8 @@ class Claims:
         """The claim that counts, by the name of what is claimed."""
         try:
             files = set(os.listdir(self.folder / _CLAIMS))
+        except FileNotFoundError:
+            return {}  # Whoever deleted the folder was interrupted.
         except OSError as error:
             raise StorageError(f"cannot read {self.folder}: {os_reason(error)}") from error
         numbers: dict[str, int] = {}
@@ -140,12 +142,21 @@ class Claims:
         """Whether the worker that has a claim has ended, or is taken to be dead."""
         return self.look(claim) == GONE
 
-    def look_long(self, claim: Claim) -> str:
-        """What is known of it once it is known, or after more than the patience: `SILENT` then."""
-        until = clock() + self.patience + BEAT
-        while (found := self.look(claim)) == SILENT and clock() < until:
+    def settle(self, claims: Iterable[Claim], seconds: float) -> dict[Claim, str]:
+        """What is known of the workers that have claims, after several looks.
+
+        Args:
+            claims: The claims.
+            seconds: After so long those of whom nothing was heard are `SILENT`.
+        """
+        found = dict.fromkeys(claims, SILENT)
+        until = clock() + seconds
+        while True:
+            is_last = clock() > until
+            found |= {claim: self.look(claim) for claim in found if found[claim] == SILENT}
+            if is_last or SILENT not in found.values():
+                return found
             time.sleep(_LOOK)
-        return found
 
     def look(self, claim: Claim) -> str:
         """What is known of the worker that has a claim: `ALIVE`, `GONE` or `SILENT`.

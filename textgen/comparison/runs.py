@@ -442,7 +442,7 @@ class Runs:
             for name, run in done.items()
         ]
         result = self._finished(finish, runs)
-        sweep.draw(lambda: save_record(self.folder, result.to_json()), self.stop)
+        save_record(self.folder, result.to_json())
         yield Compared(result)
 
 

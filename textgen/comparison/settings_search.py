@@ -342,7 +342,7 @@ class _SearchWorker:
             length=length,
             runs=tuple(runs),
         )
-        self.sweep.draw(lambda: save_record(self.folder, result.to_json()), self.stop)
+        save_record(self.folder, result.to_json())
         yield Compared(result)
 
     def _here(self, run: TrialRun, name: str) -> TrialRun:

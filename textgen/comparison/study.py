@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textgen.comparison.search_space import Searched, Value
-from textgen.errors import BackendError, StorageError
+from textgen.errors import BackendError, StorageError, named
 from textgen.extras import install_hint
 from textgen.files import is_link_at, open_plain, os_reason
 from textgen.training.events import Report
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 STUDY_LOG = "study.log"
+#: What Optuna puts after the name of its journal for the file that is its lock.
+_LOCK_ENDING = ".lock"
 _RUN = "run"
 #: A run is compared with the others at each of its evaluations, but not in the first share of its
 #: length, and not before so many others have come to their end.
@@ -55,19 +57,23 @@ class SharedStudy:
             ) from error
         optuna.logging.disable_default_handler()
         path = self._path = folder / STUDY_LOG
-        if is_link_at(path):
-            raise StorageError(
-                f"{path} is a symbolic link, and none is followed in the folder of a comparison; "
-                "delete it"
-            )
+        for own in (path, Path(f"{path}{_LOCK_ENDING}")):
+            if is_link_at(own):
+                raise StorageError(
+                    f"{own} is a symbolic link, and none is followed in the folder of a "
+                    "comparison; delete it"
+                )
 
         class Lock(JournalFileOpenLock):
             def acquire(self) -> bool:
                 taken = super().acquire()
-                _mend(path)
+                try:
+                    _mend(path)
+                except BaseException:
+                    self.release()
+                    raise
                 return taken
 
-        self._errors = (optuna.exceptions.OptunaError, OSError, ValueError)
         with self._told():
             self._storage = JournalStorage(JournalFileBackend(str(path), lock_obj=Lock(str(path))))
             self._study = optuna.create_study(
@@ -139,14 +145,18 @@ class SharedStudy:
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
-        """Errors of Optuna and of the disk are told as `StorageError`."""
+        """What Optuna and the disk say is told as `StorageError`."""
         try:
             yield
         except StorageError:
             raise
-        except self._errors as error:
-            reason = os_reason(error) if isinstance(error, OSError) else str(error)
-            raise StorageError(f"cannot use {self._path}: {reason}") from error
+        except OSError as error:
+            raise StorageError(f"cannot use {self._path}: {os_reason(error)}") from error
+        except Exception as error:  # Of a damaged journal Optuna says anything.
+            raise StorageError(
+                f"cannot use {self._path}: {error!r}; if it is damaged, search in another folder: "
+                f"{named('out', 'DIR')}, or start again: {named('force', True)}"
+            ) from error
 
     def _trials(self) -> dict[int, FrozenTrial]:
         """The trials by the numbers of their runs."""

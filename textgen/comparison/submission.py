@@ -98,7 +98,7 @@ class Work:
         alone = os.environ.get("SUBMITIT_EXECUTOR") == LOCAL
         # Slurm tells all processes of a job that its time is nearly up. What follows from that is
         # decided here: a worker whom that signal reached would end without saving its run.
-        with _ignored(*(() if sys.platform == "win32" else (signal.SIGUSR1, signal.SIGUSR2))):
+        with _ignored("SIGUSR1", "SIGUSR2"):
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "textgen", *self.words],
                 start_new_session=alone and sys.platform != "win32",
@@ -177,7 +177,7 @@ def submit_workers(
             executor.update_parameters(timeout_min=LOCAL_MINUTES)
         marks = [secrets.token_hex(8) for _ in range(workers)]
         # What is started goes on when the terminal is closed, as `nohup` has it.
-        with _ignored(*(() if sys.platform == "win32" else (signal.SIGHUP,))):
+        with _ignored("SIGHUP"):
             made = executor.submit_array([Work(words, mark) for mark in marks])
         _STARTED.extend(made)
     except ValueError as error:
@@ -198,10 +198,11 @@ def submit_workers(
 
 
 @contextlib.contextmanager
-def _ignored(*signums: int) -> Iterator[None]:
-    """What is started inside the block ignores some signals."""
+def _ignored(*names: str) -> Iterator[None]:
+    """What is started inside the block ignores some signals, where the system has them."""
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
+        signums = [getattr(signal, name) for name in names if hasattr(signal, name)]
         before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in signums}
     try:
         yield
@@ -246,8 +247,9 @@ def _submitted(place: Path) -> Iterable[SubmittedJob]:
         try:
             for line in read_plain(path).splitlines():
                 job = from_plain(SubmittedJob, json.loads(line))
-                if not job.id.replace("_", "").isalnum() or not job.mark.isalnum():
-                    raise ValueError(f"'{job.id}' names no job")
+                for name in (job.id, job.mark):
+                    if not name.replace("_", "").isalnum():
+                        raise ValueError(f"'{name}' names no job")
                 yield job
         except (OSError, ValueError) as error:
             raise StorageError(f"cannot read {path}: {error}") from error

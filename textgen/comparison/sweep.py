@@ -20,7 +20,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from textgen.comparison.claims import GONE, Claim, ClaimLostError, Claims, Worker, make_claims
+from textgen.comparison.claims import (
+    BEAT,
+    GONE,
+    Claim,
+    ClaimLostError,
+    Claims,
+    Worker,
+    make_claims,
+)
 from textgen.comparison.happening import Failed, Halted, Happening, Measured, RunEvent
 from textgen.errors import FolderInUseError, RunFolderError, StorageError, TextgenError, named
 from textgen.files import (
@@ -50,8 +58,8 @@ SWEEP_NAME = "sweep"
 _PLAN, _RESULTS = "plan.json", "results"
 #: How it went with a run.
 _OVER, _STOPPED, _BUSY = "over", "stopped", "busy"
-#: Claims that are not of runs.
-PLANNING, _DRAWING = "planning", "drawing"
+#: The claim that is not of a run: who has it measures how many steps a time comes to.
+PLANNING = "planning"
 #: Seconds between two looks at what the others do; more where many are at work.
 LOOK, LOOK_FOR_EACH = 1.0, 0.05
 
@@ -134,13 +142,16 @@ class Sweep(Generic[Result]):
         with self.worker() as worker:
             # What failed before this worker came is tried once more.
             again = {claim for claim in worker.latest().values() if claim.failed}
-            lost, busy = 0, set[str]()
+            lost, busy, done = 0, set[str](), self.done()
             while True:
-                claims, over = worker.latest(), self.done()
-                open_ = [name for name in names if name not in over]
-                free = [name for name in open_ if self._is_free(worker, claims.get(name), again)]
-                # Whoever is gone may have brought its run to an end first.
-                done = self.done() if free else over
+                claims = worker.latest()
+                free = [
+                    name
+                    for name in names
+                    if name not in done and self._is_free(worker, claims.get(name), again)
+                ]
+                # Read last: whoever is gone may have brought its run to an end before.
+                done = self.done()
                 free = [name for name in free if name not in done]
                 left = [name for name in names if name not in done]
                 if not free:
@@ -179,20 +190,6 @@ class Sweep(Generic[Result]):
         path = self.path / _RESULTS / f"{name}.json"
         return from_plain(self._kind, _read(path))
 
-    def draw(self, write: Callable[[], object], stop: Stop) -> None:
-        """Write the record, or wait until another worker has; where that one died, write it."""
-        with self.worker() as worker:
-            while not stop():
-                before = worker.latest().get(_DRAWING)
-                if before is not None and os.path.lexists(self.folder / RECORD_NAME):
-                    return
-                is_left = before is None or worker.is_gone(before)
-                if is_left and worker.take(_DRAWING, before):
-                    write()
-                    return
-                with task("waiting for the table of another worker"):
-                    time.sleep(LOOK)
-
     def clear(self) -> None:
         """Remove what workers have shared out, to begin again.
 
@@ -201,21 +198,21 @@ class Sweep(Generic[Result]):
         """
         if not os.path.lexists(self.path):
             return
-        claims = Claims(self.path)
-        done = self.done()
-        for claim in claims.latest().values() if self.is_begun else ():
-            if claim.failed or claim.name in done:
-                continue
-            with task("looking whether the workers live"):
-                found = claims.look_long(claim)
-            if found != GONE:
-                owner = claim.owner
-                who = "a worker" if owner is None else f"process {owner.process} on {owner.host}"
-                raise FolderInUseError(
-                    f"{who} has the run {claim.name} of {self.folder}; stop it, or choose another "
-                    f"folder: {named('out', 'DIR')}; if you know that none lives, delete "
-                    f"{self.path}"
-                )
+        claims, done = Claims(self.path), self.done()
+        latest = claims.latest().values() if self.is_begun else ()
+        open_ = [claim for claim in latest if not claim.failed and claim.name not in done]
+        # Of a worker on another machine, or from before a restart, a first look says nothing.
+        with task("looking whether the workers live"):
+            found = claims.settle(open_, claims.patience + BEAT)
+        alive = [claim for claim in open_ if found[claim] != GONE]
+        if alive:
+            claim = min(alive, key=lambda claim: claim.name)
+            owner = claim.owner
+            who = "a worker" if owner is None else f"process {owner.process} on {owner.host}"
+            raise FolderInUseError(
+                f"{who} has the run {claim.name} of {self.folder}; stop it, or choose another "
+                f"folder: {named('out', 'DIR')} (if no such process runs, delete {self.path})"
+            )
         try:
             shutil.rmtree(self.path)
         except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -124,13 +123,10 @@ def sweep_status(folder: Path, words: Callable[[Named | Call], str] = in_python)
     latest = claims.latest()
     states = {claim.name: "failed" for claim in latest.values() if claim.failed}
     states |= dict.fromkeys(sweep.done(), "done")
-    until = time.monotonic() + 2 * BEAT
-    while open_ := [latest[name] for name in names if name in latest and name not in states]:
-        for claim in open_:
-            found = claims.look(claim)
-            if found != SILENT or time.monotonic() > until:
-                states[claim.name] = {ALIVE: "running", GONE: "left"}.get(found, "silent")
-        time.sleep(0.05)
+    open_ = [latest[name] for name in names if name in latest and name not in states]
+    told_of = {ALIVE: "running", GONE: "left", SILENT: "silent"}
+    found = claims.settle(open_, 2 * BEAT)
+    states |= {claim.name: told_of[state] for claim, state in found.items()}
     runs = (_status(folder, name, states.get(name, "waiting"), latest.get(name)) for name in names)
     told_runs = (replace(run, reason=told(marks_of(run.reason), words)) for run in runs)
     return SweepStatus(folder=folder, runs=tuple(told_runs), jobs=job_states(folder))
