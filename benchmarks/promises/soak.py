@@ -223,6 +223,8 @@ def watched(what: str, start: Callable[[str], _Started], seconds: float) -> Cour
             old.go()
             due = time.monotonic() + max(PAUSE, SHARE * (time.monotonic() - began))
     is_whole = old.running.poll() == 0
+    if is_whole and looks:
+        looks.pop()  # It may be of what comes after the last step, whose report is its own.
     twin.end()
     return Course(what, looks, ratios, is_whole, old.end())
 
