@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -1080,10 +1081,10 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
 def test_a_new_folder_is_synchronised_with_those_above_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: list[Path] = []
-    monkeypatch.setattr(files, "_sync_folder", synced.append)
+    synced: list[int] = []
+    monkeypatch.setattr(files, "_sync", lambda folder: synced.append(os.fstat(folder).st_ino))
     make_folder(tmp_path / "a" / "b")
-    assert synced == [tmp_path, tmp_path / "a"]
+    assert synced == [tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino]
     make_folder(tmp_path / "a" / "b")
     assert len(synced) == 2
 
@@ -1142,9 +1143,11 @@ def test_lines_are_on_the_disk_when_they_are_synchronised(
     def flush(descriptor: int) -> None:
         flushed.append(os.path.samestat(os.fstat(descriptor), path.stat()))
 
+    synced: list[int] = []
     monkeypatch.setattr(files, "flush", flush)
+    monkeypatch.setattr(files, "_sync", lambda folder: synced.append(os.fstat(folder).st_ino))
     files.sync_lines(path)
-    assert flushed[0]
+    assert flushed == [True] and synced == [tmp_path.stat().st_ino]
 
     def fail(descriptor: int) -> None:
         raise OSError(errno.EIO, "broken")
@@ -1224,3 +1227,110 @@ def test_a_folder_that_is_a_file_is_told_as_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(OLD)
     with pytest.raises(NotADirectoryError):
         read_plain(tmp_path / "file" / "below" / "name", within=tmp_path)
+
+
+@pytest.mark.parametrize("second_names", [True, False])
+def test_one_of_many_creates_a_file(
+    tmp_path: Path, second_names: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on a disk whose files have one name each. Nothing else is left there."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no second names")
+
+    if not second_names:
+        monkeypatch.setattr(os, "link", refused)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda n: files.create_once(tmp_path / "one", b"%d" % n), range(40)))
+    assert made.count(True) == 1
+    assert (tmp_path / "one").read_bytes() == b"%d" % made.index(True)
+    assert os.listdir(tmp_path) == ["one"]
+
+
+def test_an_answer_that_was_lost_is_no_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network disk may make the second name, lose its answer, and refuse when asked again."""
+    link = os.link
+
+    def twice(*args: object, **more: object) -> None:
+        link(*args, **more)  # type: ignore[arg-type]
+        link(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "link", twice)
+    assert files.create_once(tmp_path / "one", b"mine")
+    monkeypatch.undo()
+    assert not files.create_once(tmp_path / "one", b"yours")
+
+
+def test_a_file_that_is_created_once_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where that fails, neither a file nor an open one is left."""
+    steps: list[str] = []
+    link = os.link
+
+    def note_fsync(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        steps.append("folder" if stat.S_ISDIR(status.st_mode) else f"{status.st_size} bytes")
+
+    def note_link(*names: Any, **more: Any) -> None:
+        steps.append("name")
+        link(*names, **more)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "link", note_link)
+    before = len(os.listdir("/dev/fd"))
+    assert files.create_once(tmp_path / "one", OLD)
+    assert steps == ["3000 bytes", "name", "folder"]
+    for what in ("link", "fsync"):
+        monkeypatch.setattr(os, what, fail)
+        with pytest.raises(StorageError, match=r"cannot write .*other: the disk reports"):
+            files.create_once(tmp_path / "other", OLD)
+    assert os.listdir(tmp_path) == ["one"]
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_the_lock_of_a_dead_process_is_removed_where_the_disk_has_none(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    lock.write_text("17 far-away\n")
+    files.remove_lock_of(tmp_path, 18, "far-away")
+    assert lock.exists()
+    with files.FolderLock(tmp_path):
+        process, _, host = lock.read_text().strip().partition(" ")
+        files.remove_lock_of(tmp_path, int(process), host)
+        assert lock.exists()  # Somebody has it.
+    lock.write_text("17 far-away\n")
+    files.remove_lock_of(tmp_path, 17, "far-away")
+    assert not lock.exists()
+
+
+def test_a_file_is_opened_to_write_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123")
+    with open_plain(path, write=True) as file:
+        assert file.read(2) == b"01"
+        file.write(b"x")
+    assert path.read_bytes() == b"01x3"
+    with open_plain(path) as file, pytest.raises(OSError, match="write"):
+        file.write(b"y")
+
+
+def test_which_processes_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 and less are groups of processes, and a process of another user runs, too."""
+    asked: list[tuple[int, int]] = []
+    error: list[OSError] = [ProcessLookupError(errno.ESRCH, "no such process")]
+
+    def kill(process: int, number: int) -> None:
+        asked.append((process, number))
+        raise error[0]
+
+    assert files.is_running(os.getpid()) and not files.is_running(2**70)
+    monkeypatch.setattr(os, "kill", kill)
+    assert not files.is_running(1) and not files.is_running(0) and not files.is_running(-1)
+    error[0] = PermissionError(errno.EPERM, "not yours")
+    assert files.is_running(1)
+    assert asked == [(1, 0), (1, 0)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -56,7 +58,11 @@ def write_nothing(path: Path) -> None:
     atomic_write_bytes(path, b"")
 
 
-@pytest.mark.parametrize("make", [make_folder, check_writable, write_nothing])
+def create_nothing(path: Path) -> None:
+    files.create_once(path, b"")
+
+
+@pytest.mark.parametrize("make", [make_folder, check_writable, write_nothing, create_nothing])
 def test_such_a_name_is_refused_there_and_nowhere_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object]
 ) -> None:
@@ -316,3 +322,65 @@ def test_the_memory_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(runtime.ctypes, "WinDLL", lambda _, own=library: own, raising=False)
             assert runtime._free_memory() == expected
+
+
+def test_a_file_is_created_once_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, windows: None
+) -> None:
+    """A rename refuses a name that is taken, and needs no second names."""
+    real = os.rename
+
+    def rename(source: Path, target: Path) -> None:
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, "it is taken")
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", rename)
+    monkeypatch.delattr(os, "link")
+    path = tmp_path / "one"
+    assert files.create_once(path, b"mine") and not files.create_once(path, b"yours")
+    assert path.read_bytes() == b"mine" and os.listdir(tmp_path) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("number", "taken"),
+    [
+        *((number, False) for number in (errno.EWOULDBLOCK, errno.EACCES)),
+        *((number, None) for number in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)),
+    ],
+)
+def test_a_lock_that_is_held_is_not_one_that_the_disk_does_not_have(
+    monkeypatch: pytest.MonkeyPatch, number: int, taken: bool | None
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert systems.try_lock(1) is taken
+    number = errno.EIO
+    with pytest.raises(OSError, match="no"):
+        systems.try_lock(1)
+
+
+def test_an_open_file_is_removed_before_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for its lock sees then that it is gone; and it is closed in any case."""
+    path = tmp_path / "file"
+    unlink = os.unlink
+    for exists in (True, False):
+        descriptor = os.open(path, os.O_CREAT)
+
+        def note(path: Path, descriptor: int = descriptor) -> None:
+            os.fstat(descriptor)
+            unlink(path)
+
+        with monkeypatch.context() as patch, contextlib.ExitStack() as refused:
+            patch.setattr(os, "unlink", note)
+            if not exists:
+                path.unlink()
+                refused.enter_context(pytest.raises(FileNotFoundError))
+            systems.remove_open(descriptor, path)
+        assert not path.exists()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)

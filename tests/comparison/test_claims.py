@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from textgen import files
 from textgen.comparison import claims
 from textgen.comparison.claims import (
     ALIVE,
@@ -23,7 +20,6 @@ from textgen.comparison.claims import (
     Worker,
     make_claims,
 )
-from textgen.files import create_once
 
 
 @pytest.fixture
@@ -55,40 +51,6 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     machines: Iterator[str] = iter(["another"])
     monkeypatch.setattr(claims, "this_machine", lambda: next(machines, real()))
     monkeypatch.setattr(claims, "try_lock", lambda _: None)
-
-
-@pytest.mark.parametrize("second_names", [True, False])
-def test_one_of_many_creates_a_file(
-    tmp_path: Path, second_names: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also on a disk whose files have one name each. Nothing else is left there."""
-
-    def refused(*_: object, **__: object) -> None:
-        raise OSError(errno.EPERM, "no second names")
-
-    if not second_names:
-        monkeypatch.setattr(os, "link", refused)
-    with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda n: create_once(tmp_path / "one", b"%d" % n), range(40)))
-    assert made.count(True) == 1
-    assert (tmp_path / "one").read_bytes() == b"%d" % made.index(True)
-    assert os.listdir(tmp_path) == ["one"]
-
-
-def test_an_answer_that_was_lost_is_no_refusal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A network disk may make the second name, lose its answer, and refuse when asked again."""
-    link = os.link
-
-    def twice(*args: object, **more: object) -> None:
-        link(*args, **more)  # type: ignore[arg-type]
-        link(*args, **more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(os, "link", twice)
-    assert create_once(tmp_path / "one", b"mine")
-    monkeypatch.undo()
-    assert not create_once(tmp_path / "one", b"yours")
 
 
 def test_a_claim_has_one_owner_who_is_alive(folder: Path) -> None:
@@ -237,17 +199,3 @@ def test_one_does_it_for_all(folder: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
     assert len(done) == 1
-
-
-def test_the_lock_of_a_dead_process_is_removed_where_the_disk_has_none(tmp_path: Path) -> None:
-    lock = tmp_path / ".lock"
-    lock.write_text("17 far-away\n")
-    files.remove_lock_of(tmp_path, 18, "far-away")
-    assert lock.exists()
-    with files.FolderLock(tmp_path):
-        process, _, host = lock.read_text().strip().partition(" ")
-        files.remove_lock_of(tmp_path, int(process), host)
-        assert lock.exists()  # Somebody has it.
-    lock.write_text("17 far-away\n")
-    files.remove_lock_of(tmp_path, 17, "far-away")
-    assert not lock.exists()
