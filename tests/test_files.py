@@ -1319,6 +1319,13 @@ def test_a_file_is_opened_to_write_where_that_is_asked_for(tmp_path: Path) -> No
         file.write(b"y")
 
 
+def test_a_file_takes_the_place_of_another(tmp_path: Path) -> None:
+    (tmp_path / "new").write_bytes(NEW)
+    (tmp_path / "old").write_bytes(OLD)
+    files.replace_file(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old").read_bytes() == NEW and os.listdir(tmp_path) == ["old"]
+
+
 def test_which_processes_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """0 and less are groups of processes, and a process of another user runs, too."""
     asked: list[tuple[int, int]] = []
