@@ -31,6 +31,8 @@ from campaign import FOLDER, ROOT, Effort, Figure, Part, repeat
 from changed_code import Mutant, mutants
 from mutant_trials import KEPT, SURVIVED, Trials, sum_of
 
+#: Tests of `textgen/sampling/forms`, which is in no group; they take longer than all others.
+_OF_FORMS = ("test_form_combinations.py", "test_forms.py", "test_unused.py")
 #: Modules that belong together, and the tests of their package.
 GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cells": (("textgen/cells/*.py",), ("tests/cells",)),
@@ -39,7 +41,14 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("textgen/model/numpy_network.py", "textgen/model/edit.py", "textgen/model/head.py"),
         ("tests/model",),
     ),
-    "sampling": (("textgen/sampling/*.py",), ("tests/sampling",)),
+    "sampling": (
+        ("textgen/sampling/*.py",),
+        tuple(
+            f"tests/sampling/{path.name}"
+            for path in sorted((ROOT / "tests/sampling").glob("test_*.py"))
+            if path.name not in _OF_FORMS
+        ),
+    ),
     "steering": (("textgen/steering/*.py",), ("tests/steering",)),
     "checkpoint": (("textgen/checkpoint/*.py",), ("tests/checkpoint",)),
     "files": (
