@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -143,6 +145,28 @@ def test_mirostat_keeps_what_surprises_no_more_than_the_bound():
     spread = np.log(np.array([0.9, 0.06, 0.03, 0.01], np.float64))
     result = filter_logits(spread, SampleOptions(temperature=1.0, mirostat=3.0))
     assert np.isfinite(result).tolist() == [True, True, True, False]
+
+
+def test_mirostat_is_what_its_authors_wrote():
+    """Their loop over the sorted probabilities; a bound is never a surprise to the last bit."""
+    rng = np.random.default_rng(0)
+    options = SampleOptions(mirostat=2.5, mirostat_rate=0.1)
+    ours = theirs = 5.0
+    for _ in range(500):
+        logits = rng.normal(0.0, 2.0, 65)
+        weights = np.exp(logits - logits.max())
+        probabilities = weights / weights.sum()
+        kept = []
+        for token in np.argsort(-probabilities):
+            if kept and -math.log2(probabilities[token]) > theirs:
+                break
+            kept.append(token)
+        left = np.isfinite(apply_mirostat(logits, ours))
+        assert sorted(kept) == np.flatnonzero(left).tolist()
+        chosen = probabilities[rng.choice(kept)] / probabilities[kept].sum()
+        theirs -= 0.1 * (math.log2(1 / chosen) - 2.5)
+        ours = next_surprise(ours, chosen, options)
+        assert ours == pytest.approx(theirs, abs=1e-12)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])

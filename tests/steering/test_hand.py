@@ -213,3 +213,23 @@ def test_a_latent_is_added_to_by_hand() -> None:
     assert again.edit.shift == 2.0 and again.mode == "add"
     with pytest.raises(ConfigError, match="TARGET=DOSE"):
         live_steering(model, "latent:3=+1:clamp", None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("--lines", "a form is an option of its own, beside it: --live 0:137 --lines ..."),
+        ("match-line=.+", "a form is an option of its own, beside it: --live 0:137 --match-line"),
+        ("--temperature", "--temperature is an option of its own"),
+    ],
+)
+def test_an_option_is_nothing_that_keys_steer(typed: str, told: str) -> None:
+    model = SimpleNamespace(target=None, saved_names=[])
+    with pytest.raises(ConfigError, match=f"it takes what the keys steer, and {told}"):
+        live_steering(model, typed, None)  # type: ignore[arg-type]
+
+
+def test_a_direction_may_have_the_name_of_an_option() -> None:
+    mood = direction()
+    model = SimpleNamespace(target={"match": mood}.__getitem__, saved_names=["match"])
+    assert live_steering(model, "match", None).target is mood  # type: ignore[arg-type]

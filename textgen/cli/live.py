@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from math import nan
 from pathlib import Path
 from time import monotonic
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 from rich.text import Text
 
+from textgen.apart import FORMS
 from textgen.cli.interruption import StopSignals
 from textgen.cli.records import form_price
 from textgen.errors import ConfigError, SamplingError, StorageError
@@ -92,8 +93,19 @@ def live_steering(model: Model, live: str, base: SteeringPlan | None) -> LiveSte
     """What `--live TARGET[=DOSE]` says.
 
     Raises:
-        ConfigError: It cannot be read, or `base` holds the same target.
+        ConfigError: It cannot be read, names an option, or `base` holds the same target.
     """
+    name = live.partition("=")[0].strip()
+    option = name.lstrip("-").replace("-", "_")
+    is_option = option in {field.name for field in fields(SampleOptions)}
+    # `--live --lines 4`, or `--live lines=4`: nobody means a neuron of that name.
+    if name.startswith("--") or (is_option and name not in model.saved_names):
+        flag = f"--{option.replace('_', '-')}"
+        kind = "a form is" if option in FORMS else f"{flag} is"
+        raise ConfigError(
+            f"--live is '{live}'; it takes what the keys steer, and {kind} an option of its own, "
+            f"beside it: --live 0:137 {flag} ..."
+        )
     if "=" not in live:
         return LiveSteering(model.target(live.strip()), None, base)
     first, *more = parse_spec(live, model.target)

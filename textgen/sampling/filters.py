@@ -314,7 +314,9 @@ def apply_mirostat(logits: NDArray[Logit], surprise: float | NDArray[np.float64]
 
     Source: Basu, Ramachandran, Keskar and Varshney 2021, arXiv:2007.14966, algorithm 2 as its
     authors' code simplifies it ("mirostat 2.0"): the bound goes from token to token by
-    `next_surprise`, so that the surprise of the tokens comes to the target on average.
+    `next_surprise`, so that the surprise of the tokens comes to the target on average. Weights are
+    compared, not their logarithms, so a token whose surprise is the bound to the last bit may fall
+    on either side.
 
     Args:
         logits: Unnormalised log-probabilities, `(..., V)`.
