@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from rich.style import Style
@@ -32,11 +33,21 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the homes of tests that have no folder of their own."""
+    return tmp_path_factory.mktemp("homes")
+
+
 @pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_home(request: pytest.FixtureRequest, homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the caches and settings of the person who runs it."""
-    monkeypatch.setenv("TEXTGEN_CACHE", str(tmp_path / "textgen-cache"))
-    monkeypatch.setenv("HOME", str(tmp_path))
+    if "tmp_path" in request.fixturenames:
+        home = request.getfixturevalue("tmp_path")
+    else:  # Most tests. A folder of pytest's own, with its link and its removal, takes longer.
+        home = mkdtemp(dir=homes)
+    monkeypatch.setenv("TEXTGEN_CACHE", os.path.join(home, "textgen-cache"))
+    monkeypatch.setenv("HOME", str(home))
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM"):
         monkeypatch.delenv(name, raising=False)
     # rich keeps a style for the whole process, with the escape codes that it was first written in;
@@ -52,6 +63,14 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
+def quick_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neurons are measured on an eighth of the text: small models take seconds for all of it."""
+    from textgen.inspection import steerable
+
+    monkeypatch.setattr(steerable, "CALIBRATION_TOKENS", steerable.CALIBRATION_TOKENS // 8)
+
+
+@pytest.fixture
 def repository() -> Path:
     """The root of the checkout."""
     return Path(__file__).resolve().parents[1]
@@ -59,15 +78,23 @@ def repository() -> Path:
 
 #: The files that take longest, the longest first: none of them is left to one worker at the end.
 LONGEST = (
-    *("test_docs.py", "page/test_live_page.py", "native/test_amx.py", "test_on_windows.py"),
-    *("test_lessons.py", "export/test_torch_folder.py", "test_promises.py", "cli/test_live_cli.py"),
-    *("cli/test_moving.py", "page/test_live_network.py", "training/test_trainer.py"),
-    *("training/test_distance.py", "training/test_resume.py", "export/test_onnx_file.py"),
-    *("native/test_sampler.py", "native/test_bridge.py", "cli/test_train_cli.py"),
-    *("corpus/test_encoding.py", "test_output_names.py", "native/test_installing.py"),
-    *("compression/test_round_trips.py", "compression/test_learning.py", "training/test_more.py"),
-    *("comparison/test_equal_time.py", "comparison/test_compare_cells.py", "test_seeded_faults.py"),
-    *("test_every_cell.py", "native/test_edits.py", "native/test_build.py"),
+    *("sampling/test_forms.py", "training/test_resume.py", "cli/test_live_cli.py"),
+    *("training/test_trainer.py", "corpus/test_encoding.py", "cli/test_boundary.py"),
+    *("compression/test_round_trips.py", "native/test_sampler.py"),
+    *("sampling/test_writing_documents.py", "cli/test_train_cli.py", "cli/test_first_words.py"),
+    *("test_architecture.py", "cli/test_compare_cli.py", "checkpoint/test_hostile_files.py"),
+    *("cli/test_adapt_cli.py", "training/test_distance.py", "sampling/test_native_step.py"),
+    *("compression/test_learning.py", "serving/test_settings_of_sample.py"),
+    *("cli/test_sample_cli.py", "comparison/test_compare_cells.py", "training/test_run.py"),
+    *("inspection/test_memory.py", "probing/test_find.py", "training/test_pairs_training.py"),
+    *("test_promises.py", "test_steering_api.py", "serving/test_completions.py"),
+    *("training/test_more.py", "test_api_edges.py", "sampling/test_choosers.py"),
+    *("cli/test_moving.py", "comparison/test_equal_time.py", "export/test_onnx_file.py"),
+    # These are long in `make test-long` alone.
+    *("test_docs.py", "page/test_live_page.py", "native/test_amx.py", "native/test_installing.py"),
+    *("native/test_build.py", "native/test_bridge.py", "test_output_names.py"),
+    *("test_on_windows.py", "test_lessons.py", "export/test_torch_folder.py"),
+    "test_seeded_faults.py",
 )
 
 

@@ -83,6 +83,7 @@ def test_inspect_gates_names_them(models: dict[str, textgen.Model], cell: str) -
 
 
 @pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.usefixtures("quick_calibration")
 def test_it_is_steered(models: dict[str, textgen.Model], cell: str) -> None:
     model = models[cell]
     plain = model.generate("Иван ", length=40, rng=3)

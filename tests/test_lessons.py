@@ -27,6 +27,8 @@ NEEDS = {
     "12_distances.md": "gensim",
     "18_sentiment_neuron.md": "sklearn",
 }
+#: Pages that compute for more than five seconds where other tests run beside them.
+LONG = ("01_fibonacci.md", "14_variants.md")
 SAID = {"sklearn": ("scikit-learn", '".[probe]"'), "gensim": ("gensim", '".[vectors]"')}
 
 
@@ -49,8 +51,8 @@ def with_another_digit(text: str) -> list[str]:
 
 
 def is_long(page: str) -> bool:
-    """Whether it says that it takes more than a few seconds, or loads a library that is slow."""
-    return page in NEEDS or "Takes about" in (FOLDER / page).read_text("utf-8")
+    """Whether it computes for five seconds and more, or loads a library that is slow."""
+    return page in {*NEEDS, *LONG} or "Takes about" in (FOLDER / page).read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -194,8 +194,15 @@ def test_the_reader_of_a_pipe_goes(home: Path) -> None:
     ("words", "says"),
     [
         (("train", "corpus.txt", "--out", "runs/aux"), "'aux' names a device on Windows"),
-        (("train", "corpus.txt", "--out", "mine."), "Windows drops the dot"),
-        (("compress", "corpus.txt", "--out", "a?b"), "no name has '?' in it"),
+        # All names, in this process: test_systems.py.
+        pytest.param(
+            *(("train", "corpus.txt", "--out", "mine."), "Windows drops the dot"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *(("compress", "corpus.txt", "--out", "a?b"), "no name has '?' in it"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_names_of_devices(home: Path, words: tuple[str, ...], says: str) -> None:

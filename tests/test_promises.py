@@ -63,9 +63,11 @@ def test_a_part_runs_and_its_promise_is_kept(campaign: ModuleType, number: int) 
     assert figure.tried or figure.not_run
 
 
-def test_the_command_lists_the_parts() -> None:
-    words = [sys.executable, str(FOLDER), "--list"]
-    lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+def test_the_command_lists_the_parts(
+    campaign: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert campaign.main(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert [int(line.split()[0]) for line in lines] == list(NUMBERS)
 
 

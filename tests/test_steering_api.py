@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def model(folder: Path, tmp_path: Path) -> textgen.Model:
+def model(folder: Path, tmp_path: Path, quick_calibration: None) -> textgen.Model:
     shutil.copytree(folder, tmp_path / "run")
     return textgen.load(tmp_path / "run")
 

@@ -166,7 +166,7 @@ def test_a_file_truncated_while_it_is_read(tmp_path: Path) -> None:
         read_file(path, kind="resume", check=cut)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_random_damage(sound: bytes, tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
     path = tmp_path_factory.getbasetemp() / "random.safetensors"

@@ -306,9 +306,17 @@ textgen.cli.main()
 
 
 @pytest.mark.parametrize(
-    "place", ["parsing", "dropped while parsing", "an import", "a bare except"]
+    ("place", "signum", "code"),
+    [
+        pytest.param(
+            *(place, signum, code),
+            # A signal is the same wherever it comes, but for its code.
+            marks=pytest.mark.slow if number and place != "parsing" else (),
+        )
+        for place in ("parsing", "dropped while parsing", "an import", "a bare except")
+        for number, (signum, code) in enumerate(SIGNALS)
+    ],
 )
-@pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_ends_with_one_line_wherever_it_comes(place: str, signum: str, code: int) -> None:
     """typer ends without a word, and an extension in C says that it cannot be imported; another
     one drops the exception, and so would the command be done to its end."""
@@ -476,11 +484,13 @@ HOSTILE = "дом\x1b]0;x\x07\x7f\x9b31m\u202eтопор"
     "words",
     [
         ("inspect", "--text", HOSTILE),
-        ("inspect", "--text", HOSTILE, "--json"),
+        pytest.param(("inspect", "--text", HOSTILE, "--json"), marks=pytest.mark.slow),
         ("inspect", "occurrences", "дом*", "{text}"),
-        ("inspect", "occurrences", "дом*", "{text}", "--json"),
+        pytest.param(
+            ("inspect", "occurrences", "дом*", "{text}", "--json"), marks=pytest.mark.slow
+        ),
         ("inspect", "occurrences", "дом*", "{text}", "--csv", "-"),
-        ("inspect", "windows", "{text}", "--json"),
+        pytest.param(("inspect", "windows", "{text}", "--json"), marks=pytest.mark.slow),
         ("sample", "--seed", HOSTILE, "--length", "5"),
         ("sample", "--seed", HOSTILE, "--length", "5", "--json"),
     ],

@@ -383,7 +383,10 @@ class Streams:
         return (code if isinstance(code, int) else 0), out, err
 
 
-@pytest.mark.parametrize("errors", ["surrogateescape", "strict", "surrogatepass"])
+@pytest.mark.parametrize(
+    "errors",
+    ["surrogateescape", "strict", pytest.param("surrogatepass", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
     ("words", "code"),
     [

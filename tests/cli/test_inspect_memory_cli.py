@@ -64,8 +64,7 @@ def test_memory_of_the_newest_model(trained: Any) -> None:
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("color", ["always", "never"])
-@pytest.mark.parametrize("columns", ["60", "140"])
+@pytest.mark.parametrize(("columns", "color"), [("60", "always"), ("140", "never")])
 def test_memory_drawn(others: Path, columns: str, color: str) -> None:
     env = {"COLUMNS": columns, "TERM": "xterm-256color"}
     one = memory("--color", color, **env)

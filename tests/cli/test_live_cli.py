@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from support.form_checks import keeps
 from support.small_runs import environment, process, textgen_cli
+from support.trained import Trained
 
 from textgen.cli import live
 from textgen.cli.live import ALWAYS_SAID, check_terminal, write_live
@@ -216,8 +217,12 @@ def test_the_text_alone_goes_into_a_file(home: Path) -> None:
     assert Path("text.txt").read_bytes() == plain.stdout
 
 
-def test_what_a_corpus_holds_steers_no_terminal(trained_on_lines: object, tmp_path: Path) -> None:
+def test_what_a_corpus_holds_steers_no_terminal(
+    trained_on_lines: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nor does a seed in the command, which a shell reads as it was."""
+    # Where the text is at hand, a neuron is measured on it at once.
+    monkeypatch.setenv("TEXTGEN_CACHE", str(trained_on_lines.cache))
     seed = "\x1b[31mкрасный it's\n"
     words = ("-c", trained_on_lines.folder, "--seed", seed, "-n", "60", "-t", "0.5")
     more = ("--live", "0:3=+2", "--speed", "90")

@@ -83,6 +83,7 @@ def test_training(folder: Path) -> None:
     assert "torch" not in json.loads(described)["info"]["versions"]
 
 
+@pytest.mark.slow
 def test_training_for_a_time(folder: Path) -> None:
     """Calibration and sizing included."""
     (printed,) = run(folder, ["train", "text.txt", "--budget", "2s", "--json"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.small_runs import outcome
+from support.small_runs import outcome, russian_text
 
 from textgen.comparison import (
     CellComparison,
@@ -41,9 +41,20 @@ def result_of(events: list[Any]) -> CellComparison:
     return events[-1].result
 
 
-def test_cells_take_turns_within_a_seed(corpus: str) -> None:
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """The events of one comparison, for all tests that only look at what came of it."""
+    folder = tmp_path_factory.mktemp("compared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TEXTGEN_CACHE", str(folder / "cache"))
+        Path("text.txt").write_text(russian_text(6000), encoding="utf-8")
+        return compare("text.txt", out=folder / "compared")
+
+
+def test_cells_take_turns_within_a_seed(compared: list[Any]) -> None:
     """A machine that slows down is not kinder to the cell that comes first."""
-    events = compare(corpus)
+    events = compared
     labels = [event.label for event in events if isinstance(event, Measured)]
     assert labels == [
         f"{cell}, rng {rng}" for rng in (1, 2) for cell in ("rnn:relu", "lstm", "gru")
@@ -53,8 +64,8 @@ def test_cells_take_turns_within_a_seed(corpus: str) -> None:
     assert [[run.figures.rng for run in row.runs] for row in result.rows] == [[1, 2]] * 3
 
 
-def test_what_is_measured(corpus: str) -> None:
-    result = result_of(compare(corpus))
+def test_what_is_measured(compared: list[Any]) -> None:
+    result = result_of(compared)
     sizes = [row.runs[0].figures.parameters for row in result.rows]
     assert all(5500 < size <= 6000 for size in sizes)
     assert [[gate.gate for gate in row.gates] for row in result.rows] == [
@@ -73,8 +84,8 @@ def test_what_is_measured(corpus: str) -> None:
             assert all(0 <= gate.below + gate.above <= 1 for gate in run.gates)
 
 
-def test_the_record_has_a_version_and_all_runs(corpus: str) -> None:
-    result = result_of(compare(corpus))
+def test_the_record_has_a_version_and_all_runs(compared: list[Any]) -> None:
+    result = result_of(compared)
     record = json.loads((result.folder / "comparison.json").read_text("utf-8"))
     assert (record["schema"], record["version"]) == ("textgen.compare.cells", 1)
     assert [row["cell"] for row in record["cells"]] == ["rnn", "lstm", "gru"]
@@ -88,8 +99,8 @@ def test_a_run_is_an_ordinary_run(corpus: str) -> None:
     """The same as `textgen.train` makes with the width that followed."""
     import textgen
 
-    result = result_of(compare(corpus, rngs=(2,)))
-    (run,) = result.rows[1].runs
+    (*_, compared) = compare_cells([corpus], VARIANTS[1:2], BASE, params=6000, rngs=(2,))
+    (run,) = compared.result.rows[0].runs
     alone = textgen.train(
         corpus,
         out="alone",
@@ -107,9 +118,9 @@ def test_a_run_is_an_ordinary_run(corpus: str) -> None:
     assert outcome(Path(run.figures.folder), evaluations_only=True) == theirs
 
 
-def test_going_on_after_a_stop(corpus: str) -> None:
+def test_going_on_after_a_stop(corpus: str, compared: list[Any]) -> None:
     """What is finished is not trained again; what was interrupted goes on to the same end."""
-    whole = result_of(compare(corpus, out="whole"))
+    whole = result_of(compared)
     halted: list[Any] = []
 
     def in_the_second_run() -> bool:
@@ -198,8 +209,9 @@ def test_a_run_that_diverges_is_an_outcome(corpus: str, monkeypatch: pytest.Monk
 
     figures = runs.figures_of
     monkeypatch.setattr(runs, "figures_of", ends)
-    result = result_of(compare(corpus))
-    row = result.rows[1]
+    lstm = compare_cells([corpus], VARIANTS[1:2], BASE, params=6000, rngs=(1, 2))
+    result = result_of(list(lstm))
+    (row,) = result.rows
     assert [run.figures.bits_per_char is None for run in row.runs] == [True, False]
     assert row.mean == row.bits_per_char[0] and row.deviation is None
     assert row.runs[0].figures.steps == 6

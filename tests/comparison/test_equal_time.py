@@ -155,17 +155,12 @@ def test_a_comparison_of_an_older_version_goes_on_as_it_was(
     assert steps_of(compare(corpus, rngs=(1,), resume=True)) == begun
 
 
-def test_a_damaged_plan_is_told(corpus: str) -> None:
+def test_a_damaged_plan_is_told(corpus: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be read is a failing disk."""
     folder = compare(corpus, rngs=(1,))[-1].result.folder
     (folder / PLAN_NAME).write_text('{"budget": 0.4, "steps": {"rnn": "many"}}')
     with pytest.raises(RunFolderError, match=r"plan\.json.*is damaged.*again with force=True"):
         compare(corpus, rngs=(1,), resume=True)
-
-
-def test_a_plan_that_cannot_be_read_is_a_failing_disk(
-    corpus: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compare(corpus, rngs=(1,))
 
     def fail(path: Path, *_: object) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -70,7 +70,9 @@ def test_a_file_becomes_tokens(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("fold", [False, True])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40))
 def test_round_trip(tmp_path: Path, level: str, fold: bool, text: str) -> None:
     text = "Раз два, раз 😀 два\n" + text

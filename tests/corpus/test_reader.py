@@ -37,7 +37,7 @@ def text_of(data: bytes, encoding: str, bom_length: int = 0, dropped: int = 0) -
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-32-be", "gb18030"])
 @given(text=TEXTS, size=st.integers(1, 70), fold=st.booleans(), nfc=st.booleans())
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_pieces_of_any_size_join_to_the_whole(
     encoding: str, text: str, size: int, fold: bool, nfc: bool
 ) -> None:

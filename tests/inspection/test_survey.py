@@ -31,8 +31,8 @@ def test_statistics_of_a_survey_are_those_of_the_trace(
     network.load_arrays(weights)
     rng = np.random.default_rng(0)
     # Half of it in documents, half in one long piece, so that streams begin within a document.
-    ids = rng.integers(2, 20, 9001)
-    ids[rng.integers(0, 4000, 60)] = END_ID
+    ids = rng.integers(2, 20, 3001)
+    ids[rng.integers(0, 1300, 20)] = END_ID
     chunks = list(survey(network, ids, quantities=names))
     assert sum(len(chunk) for chunk in chunks) == len(ids), "every token once"
     places = np.concatenate([chunk.places for chunk in chunks])

@@ -49,10 +49,20 @@ def native(tree: Path) -> Path:
     return tree / "textgen" / "native"
 
 
+#: What the compiler made of sources, by their signature: several trees have the same.
+BUILT: dict[str, bytes] = {}
+
+
 def build(tree: Path) -> Path:
     """Build the library of `tree` where it is looked for."""
     output = native(tree) / library.LIBRARY.name
-    build_library(output, sources=native(tree) / "src")
+    sources = native(tree) / "src"
+    mark = signature(sources)
+    if mark in BUILT:
+        output.write_bytes(BUILT[mark])
+    else:
+        build_library(output, sources=sources)
+        BUILT[mark] = output.read_bytes()
     return output
 
 

@@ -127,7 +127,7 @@ def test_examples_that_depend_on_each_other_are_counted_once() -> None:
 
 
 def test_the_correction_is_for_the_number_of_units() -> None:
-    """Of 3,000 units that know nothing some look good by luck, in both parts."""
+    """Of 1,000 units that know nothing some look good by luck, in both parts."""
     rng = np.random.default_rng(3)
     examples = labelled_examples(
         rng.permuted(np.tile([True, False], (3, 50)), axis=1).ravel(),
@@ -135,7 +135,7 @@ def test_the_correction_is_for_the_number_of_units() -> None:
     )
     found = 0
     for _ in range(20):
-        selector = Selector(rng.normal(size=(300, 3000)).astype(np.float32), examples)
+        selector = Selector(rng.normal(size=(300, 1000)).astype(np.float32), examples)
         found += selector.finds_any(examples.labels_N)
     assert found <= stats.binom.ppf(0.999, 20, ALPHA)
 

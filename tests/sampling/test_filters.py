@@ -290,7 +290,7 @@ def test_every_filter_is_among_those_that_are_tried():
 
 
 @pytest.mark.parametrize("name", FILTERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     logits=hnp.arrays(
         np.float32,

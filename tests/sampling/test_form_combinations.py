@@ -60,7 +60,7 @@ def folder(tmp_path_factory):
     return path
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+@settings(max_examples=30, derandomize=True, deadline=None, database=None)
 @given(asked=FORMS, is_latin=st.booleans(), until_end=st.booleans())
 def test_all_of_them_hold_or_the_reason_is_said(folder, asked, is_latin, until_end):
     vocabulary = LATIN if is_latin else CYRILLIC

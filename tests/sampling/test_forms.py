@@ -9,6 +9,7 @@ import sys
 import pytest
 from support.fake_networks import HashNetwork
 from support.form_checks import english_syllables, keeps
+from support.pairwise import each_two
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import SamplingError
@@ -18,7 +19,7 @@ from textgen.model.native_network import NativeStep
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import supported_isas
 from textgen.options import SampleOptions
-from textgen.sampling import SamplingNetworks, generate
+from textgen.sampling import SamplingNetworks, generate, writing
 from textgen.sampling.forms import form_of, regex_index
 from textgen.sampling.forms.alphabet import Alphabet
 from textgen.sampling.forms.pattern import pattern_rule
@@ -40,7 +41,7 @@ KINGS = "the king of love has a ring and the love of a king"
 ALL = {"char": CHARS, "byte": BYTES, "word": WORDS}
 
 
-def texts_of(vocabulary, count=60, words=POEM, **settings):
+def texts_of(vocabulary, count=24, words=POEM, **settings):
     form = {name: value for name, value in settings.items() if name not in ("length", "until_end")}
     options = SampleOptions(temperature=2.0, **{"length": 400, **settings})
     network = HashNetwork(len(vocabulary), 1.0)
@@ -211,7 +212,7 @@ PATTERNS = [
 def test_a_pattern_matches_what_it_matches_in_python(pattern):
     alphabet = Alphabet.of(Vocabulary.from_characters("abcdABC 12\n.-жЖё]"))
     rule, draw = pattern_rule("match", pattern, alphabet, is_known=False), random.Random(0)
-    for turn in range(3000):
+    for turn in range(1000):
         # Half of them of few letters, so that many match.
         letters = "abc" if turn % 2 else alphabet.chars
         text = "".join(draw.choice(letters) for _ in range(draw.randint(0, 6)))
@@ -291,16 +292,17 @@ def test_a_file_of_stresses(tmp_path):
 
 
 @pytest.mark.skipif(not supported_isas(), reason="the native library is not built")
-@pytest.mark.parametrize("filters", [{}, {"top_p": 0.8}, {"temperature": 0.0}], ids=str)
-@pytest.mark.parametrize("level", ALL)
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"lines": 4, "line_chars": "9..20"},
-        {"match": r"([a-z]{2,9}[ ,])*\w+\.", "length": 31},
-        {"rhyme": "ABAB", "line_chars": "8..20"},
-    ],
-    ids=str,
+@each_two(
+    *("settings", "level", "filters"),
+    of=(
+        [
+            {"lines": 4, "line_chars": "9..20"},
+            {"match": r"([a-z]{2,9}[ ,])*\w+\.", "length": 31},
+            {"rhyme": "ABAB", "line_chars": "8..20"},
+        ],
+        ALL,
+        [{}, {"top_p": 0.8}, {"temperature": 0.0}],
+    ),
 )
 def test_the_engine_writes_what_numpy_writes(settings, level, filters):
     vocabulary = ALL[level]
@@ -310,7 +312,7 @@ def test_the_engine_writes_what_numpy_writes(settings, level, filters):
     form = form_of(options, vocabulary, POEM.split)
     networks = SamplingNetworks(config, weights, 1)
     texts = [
-        generate(network, vocabulary, [()] * 5, options, form=form, together=together)
+        generate(network, vocabulary, [()] * 3, options, form=form, together=together)
         for network, together in (
             (NumpyNetwork(config, weights), False),
             (NumpyNetwork(config, weights), True),
@@ -342,6 +344,7 @@ def test_the_engine_goes_on_by_itself(settings, most, monkeypatch):
     networks = SamplingNetworks(config, initial_weights(config, 3), 1)
     calls = []
     write = NativeStep.write
+    monkeypatch.setattr(writing, "BLOCK_SECONDS", 60.0)  # A busy machine makes no shorter blocks.
     monkeypatch.setattr(
         NativeStep, "write", lambda *all, **named: calls.append(1) or write(*all, **named)
     )
@@ -353,7 +356,7 @@ def test_the_engine_goes_on_by_itself(settings, most, monkeypatch):
 
 
 def test_an_expression_without_a_bound_is_given_up(monkeypatch):
-    monkeypatch.setattr(regex_index, "SECONDS", 3)
+    monkeypatch.setattr(regex_index, "SECONDS", 0.5)
     options = SampleOptions(match="(a|b)*a(a|b){40}")
     with pytest.raises(SamplingError, match=r"has too large an automaton.*repeat less"):
         form_of(options, CHARS)

@@ -109,10 +109,22 @@ OPTIONS = [
         length=200, rng=6, keep_going=True, temperature="1.5@0..20,0.7@20..", no_repeat=3
     ),
 ]
+#: In `make test` every third one for bytes, too: those choose as characters do, among more of them.
+EACH_OPTION = pytest.mark.parametrize(
+    ("options", "vocabulary"),
+    [
+        pytest.param(
+            *(options, vocabulary),
+            marks=pytest.mark.slow if vocabulary is BYTES and number % 3 else (),
+            id=f"{vocabulary.level}-{number}",
+        )
+        for vocabulary in (CHARS, BYTES)
+        for number, options in enumerate(OPTIONS)
+    ],
+)
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))
-@pytest.mark.parametrize("vocabulary", [CHARS, BYTES], ids=["char", "byte"])
+@EACH_OPTION
 def test_blocks_write_what_single_steps_write(
     options: SampleOptions, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,16 +263,15 @@ def test_text_k_of_many_is_text_k_alone() -> None:
         generate(network, CHARS, [], options, together=False)
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))
-@pytest.mark.parametrize("vocabulary", [CHARS, BYTES], ids=["char", "byte"])
+@EACH_OPTION
 def test_texts_together_are_the_texts_of_numpys_choice(
     options: SampleOptions, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many native streams, in blocks and with the engine's choice, against one step a time."""
     networks = SamplingNetworks(config := config_of(vocabulary), weights_of(config), 2)
     seed = ids_of("аб", vocabulary)
-    together = generate(networks.many, vocabulary, [seed] * 9, options)
-    plain = generate(StepByStep(networks.many), vocabulary, [seed] * 9, options)
+    together = generate(networks.many, vocabulary, [seed] * 5, options)
+    plain = generate(StepByStep(networks.many), vocabulary, [seed] * 5, options)
     for one, other in zip(together, plain, strict=True):
         assert (one.text, one.ids, one.finish_reason) == (
             other.text, other.ids, other.finish_reason,

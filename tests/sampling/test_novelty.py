@@ -44,7 +44,7 @@ def plain_search(text, corpus, min_run):
 
 
 @pytest.mark.parametrize("block", [4, 13, 1 << 16])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_runs_are_those_of_a_plain_search(block, data):
     dtype = data.draw(st.sampled_from([np.uint8, np.uint16, np.uint32]))
@@ -130,7 +130,7 @@ def test_a_run_of_no_token_is_refused():
 
 
 @pytest.mark.parametrize("block", [4, 1 << 16])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_many_texts_are_searched_as_each_alone(block, data):
     symbols = st.sampled_from([2, 3, 4])
@@ -148,7 +148,7 @@ def test_many_texts_are_searched_as_each_alone(block, data):
 
 
 @pytest.mark.parametrize("block", [3, 1 << 16])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_documents_are_counted_as_lists_are_compared(block, data):
     dtype = data.draw(st.sampled_from([np.uint8, np.uint16, np.uint32]))

@@ -96,7 +96,6 @@ def test_one_text_many_together_and_each_by_itself(level, settings):
     ]
     assert generate(network, vocabulary, [seed] * 4, options, together=False) == alone
     assert generate(network, vocabulary, [seed] * 4, options) == alone
-    assert generate(network, vocabulary, [seed] * 4, options) == alone
     if not settings and level != "byte":
         assert any(END_ID in text.ids for text in alone)
 

@@ -82,7 +82,7 @@ def test_a_tenth_is_read_under_no_label(sliding: bool) -> None:
         labels=labels,
         rng=1,
     )
-    batches = [windows.batch(step) for step in range(3000)]
+    batches = [windows.batch(step) for step in range(1000)]
     share = np.mean([(batch.labels_TB == 0).mean() for batch in batches])
     assert share == pytest.approx(LABEL_DROPOUT, abs=0.02)
     for before, batch in itertools.pairwise(batches):

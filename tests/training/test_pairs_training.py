@@ -301,7 +301,7 @@ def test_an_output_without_end_is_cut(lines: list[str], tmp_path: Path) -> None:
     assert (len(text.text), text.finish_reason) == (30, "length")
 
 
-@pytest.mark.parametrize("level", ["byte", "word"])
+@pytest.mark.parametrize("level", [pytest.param("byte", marks=pytest.mark.slow), "word"])
 def test_other_levels(level: str, tmp_path: Path) -> None:
     """One character several tokens, and one token several characters."""
     spelled = {"1": "один", "2": "два", "3": "три"}

@@ -46,8 +46,18 @@ except StorageError as error:
 """
 
 
-@pytest.mark.parametrize("size", [0, 100, 10**6], ids=["empty", "short", "longer"])
-@pytest.mark.parametrize("memory_bytes", [0, 10**6], ids=["mapped", "in memory"])
+@pytest.mark.parametrize(
+    ("memory_bytes", "size"),
+    [
+        pytest.param(0, 0, id="mapped-empty"),
+        pytest.param(0, 100, id="mapped-short"),
+        pytest.param(0, 10**6, id="mapped-longer"),
+        pytest.param(10**6, 0, id="in memory-empty"),
+        # What is in memory does not look at the file again, whatever became of it.
+        pytest.param(10**6, 100, id="in memory-short", marks=pytest.mark.slow),
+        pytest.param(10**6, 10**6, id="in memory-longer", marks=pytest.mark.slow),
+    ],
+)
 def test_a_text_that_is_cut_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_bytes: int, size: int
 ) -> None:
