@@ -498,6 +498,7 @@ print(last, hits)
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment(tmp_path: Path) -> None:
     """0 failures in 100 kills: fewer than 3 in 100 kills lose a file, with 95 % confidence."""
     folder = tmp_path / "run"

@@ -237,6 +237,7 @@ def test_what_a_corpus_holds_steers_no_terminal(
     assert pasted(line, tmp_path) == steered.stdout
 
 
+@pytest.mark.slow
 def test_colours_are_the_users_choice(home: Path) -> None:
     words = ("sample", *SEED, "--live", "0:3=+1", "-n", "30", "--speed", "90")
     for env, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):

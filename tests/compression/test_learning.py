@@ -161,7 +161,8 @@ def told_apart(found: TokenText) -> float:
     return nats
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from(("lstm", "byte", "word", "documents", "gru")),
     st.sampled_from(WAYS),

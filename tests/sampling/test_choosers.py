@@ -107,7 +107,7 @@ def test_temperatures_in_turns_and_by_parts(together):
     expected["9.0@0..20,0.0@20..40,9.0@40.."] = [20 <= n < 40 for n in range(60)]
     for temperature, certain in expected.items():
         options = SampleOptions(temperature=temperature, length=60)
-        texts = generate(Flat(0.1), CHARS, [[]] * 40, options, together=together)
+        texts = generate(Flat(0.1), CHARS, [[]] * 16, options, together=together)
         rows = np.array([[char == "а" for char in text.text] for text in texts])
         assert (rows.all(axis=0) == certain).all()
 
@@ -163,7 +163,7 @@ def test_no_tokens_are_written_twice(size, together):
     options = SampleOptions(length=300, no_repeat=size)
     seed = CHARS.encode("аба").tolist() if size == 3 else CHARS.encode("аб").tolist()
     ended = set()
-    for text in generate(network, CHARS, [seed] * 8, options, together=together):
+    for text in generate(network, CHARS, [seed] * 4, options, together=together):
         ids = [*seed, *text.ids]
         grams = [tuple(ids[k : k + size]) for k in range(len(ids) - size + 1)]
         assert len(grams) == len(set(grams))

@@ -146,8 +146,17 @@ def test_the_repetition_penalty_forgets_the_document_before():
     assert text.startswith("бв\n")
 
 
-@pytest.mark.parametrize("specs", [("0:3.c=+2",), ("mood=-2@0..40,+2@40..",), ("1:4.h=-2@s2..",)])
-@pytest.mark.parametrize("vocabulary", [CHARS, BYTES], ids=["char", "byte"])
+@pytest.mark.parametrize(
+    ("vocabulary", "specs"),
+    [
+        pytest.param(CHARS, ("0:3.c=+2",), id="char-always"),
+        pytest.param(CHARS, ("mood=-2@0..40,+2@40..",), id="char-by-characters"),
+        pytest.param(CHARS, ("1:4.h=-2@s2..",), id="char-by-sentences"),
+        pytest.param(BYTES, ("0:3.c=+2",), id="byte-always", marks=pytest.mark.slow),
+        pytest.param(BYTES, ("mood=-2@0..40,+2@40..",), id="byte-by-characters"),
+        pytest.param(BYTES, ("1:4.h=-2@s2..",), id="byte-by-sentences", marks=pytest.mark.slow),
+    ],
+)
 def test_steered_documents_are_the_same_on_every_path(specs, vocabulary):
     if not supported_isas():
         pytest.skip("the native library is not built")

@@ -147,8 +147,8 @@ def test_a_finished_run_goes_on_from_its_last_weights(text: Path, tmp_path: Path
         {"dropout": 0.3, "num_layers": 2},
         {"history": 6, "seq_len": None},
         {"patience": 2, "learning_rate": 1e-30, "eval_every": 3},
-        {"level": "word", "tie": True},
-        {"documents": "line", "cell": "gru"},
+        pytest.param({"level": "word", "tie": True}, marks=pytest.mark.slow),
+        pytest.param({"documents": "line", "cell": "gru"}, marks=pytest.mark.slow),
     ],
     ids=lambda settings: ",".join(settings) or "default",
 )
