@@ -15,6 +15,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -392,12 +393,26 @@ def test_leftovers_of_killed_writers_go_and_nothing_else_does(tmp_path: Path) ->
     path = tmp_path / "file"
     keep = [".file", ".file.0.tmp", ".file.0123456789ABCDEF.tmp", ".file.0123456789abcdef.tmp2"]
     keep += [".files.0123456789abcdef.tmp", "file.0123456789abcdef.tmp"]
-    for name in [".file.0123456789abcdef.tmp", ".file.fedcba9876543210.tmp", *keep]:
+    for name in [files._temporary_name("file"), files._temporary_name("file"), *keep]:
         (tmp_path / name).touch()
     folder = ".file.0000000000000000.tmp"
     (tmp_path / folder).mkdir()
     atomic_write_bytes(path, b"x")
     assert sorted(os.listdir(tmp_path)) == sorted(["file", folder, *keep])
+
+
+def test_what_another_machine_writes_is_no_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network disk may keep its lock from this machine. After a day nobody writes there."""
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "gethostname", lambda: "another")
+        fresh, old = (tmp_path / files._temporary_name("file") for _ in range(2))
+    for path, age in ((fresh, 86_000), (old, 87_000)):
+        path.touch()
+        os.utime(path, (time.time() - age, time.time() - age))
+    atomic_write_bytes(tmp_path / "file", b"x")
+    assert sorted(os.listdir(tmp_path)) == [fresh.name, "file"]
 
 
 def test_a_live_writer_is_no_leftover(tmp_path: Path) -> None:
@@ -458,7 +473,7 @@ def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
-    left = ".file.0123456789abcdef.tmp"
+    left = files._temporary_name("file")
     (tmp_path / left).touch()
     atomic_write(tmp_path / "file", write_new)
     assert sorted(os.listdir(tmp_path)) == [left, "file"]
@@ -890,7 +905,7 @@ def test_below_the_folder_that_was_named_no_folder_is_a_link(tmp_path: Path, vic
     (run / "outer").symlink_to(victim.parent)
     (run / "both").mkdir()
     (run / "both" / "deep").symlink_to(victim.parent)
-    left = victim.with_name(".victim.0123456789abcdef.tmp")
+    left = victim.with_name(files._temporary_name("victim"))
     left.touch()
     for folder in (run / "outer", run / "both" / "deep"):
         with pytest.raises(StorageError, match=r"cannot write .* is a symbolic link"):
@@ -965,9 +980,9 @@ def test_what_could_not_be_saved_is_refused_where_a_run_begins(
 
 
 def test_whoever_opens_a_run_removes_what_killed_writers_left(tmp_path: Path) -> None:
-    killed = [f".{name}.0123456789abcdef.tmp" for name in (CURVE_NAME, RESUME_NAME)]
+    killed = [files._temporary_name(name) for name in (CURVE_NAME, RESUME_NAME)]
     keep = [".loss.svg.tmp", ".loss.svg.0123.tmp", "loss.svg.0123456789abcdef.tmp"]
-    link = ".loss.svg.1111111111111111.tmp"
+    link = files._temporary_name("loss.svg")
     (tmp_path / link).symlink_to(killed[0])
     for name in killed + keep:
         (tmp_path / name).touch()
@@ -1026,7 +1041,7 @@ def test_what_others_may_write_to_is_refused(tmp_path: Path, mode: int, is_refus
 
 
 def test_a_link_is_no_leftover(tmp_path: Path) -> None:
-    link = tmp_path / ".file.0123456789abcdef.tmp"
+    link = tmp_path / files._temporary_name("file")
     (tmp_path / "other").write_text("kept")
     link.symlink_to(tmp_path / "other")
     remove_leftovers(tmp_path)

@@ -20,6 +20,7 @@ NAMES = {
     "describe_corpus",
     *("Model", "TextgenError", "TrainResult", "__version__", "load", "train"),
     *("compare_cells", "compare_history", "compare_task"),
+    *("search_settings", "submit_workers", "sweep_status"),
     *("Evaluation", "Generation", "PairsEvaluation", "Trace"),
     *("NumbersModel", "NumbersResult", "load_numbers", "train_numbers", "occurrences"),
     *("Lesson", "list_lessons", "load_lesson", "describe_cell"),
@@ -74,6 +75,7 @@ def test_every_public_signature_is_typed() -> None:
         ),
         *(m for n, m in inspect.getmembers(textgen.Model, inspect.isfunction) if n[0] != "_"),
         *(textgen.compare_cells, textgen.compare_history, textgen.compare_task),
+        *(textgen.search_settings, textgen.submit_workers, textgen.sweep_status),
     ):
         signature = inspect.signature(function)
         assert signature.return_annotation is not inspect.Signature.empty

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from textgen.comparison import compare_cells as compare_cells
     from textgen.comparison import compare_history as compare_history
     from textgen.comparison import compare_task as compare_task
+    from textgen.comparison import search_settings as search_settings
+    from textgen.comparison import submit_workers as submit_workers
+    from textgen.comparison import sweep_status as sweep_status
     from textgen.errors import TextgenError as TextgenError
     from textgen.evaluation import Evaluation as Evaluation
     from textgen.evaluation import PairsEvaluation as PairsEvaluation
@@ -59,6 +62,9 @@ _HOMES = {
     "compare_cells": "textgen.comparison",
     "compare_history": "textgen.comparison",
     "compare_task": "textgen.comparison",
+    "search_settings": "textgen.comparison",
+    "submit_workers": "textgen.comparison",
+    "sweep_status": "textgen.comparison",
     "TextgenError": "textgen.errors",
     "Trace": "textgen.inspection.trace",
     "Generation": "textgen.sampling",
@@ -102,6 +108,9 @@ __all__ = [
     "load_lesson",
     "load_numbers",
     "occurrences",
+    "search_settings",
+    "submit_workers",
+    "sweep_status",
     "train",
     "train_numbers",
 ]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -54,6 +55,9 @@ _ATTEMPTS = 100
 #: Windows renames closed files only: a temporary file that was written to so many seconds ago may
 #: be about to get its name, and is no leftover.
 _FRESH_SECONDS = 60.0
+#: A network disk may keep the locks of one machine from another, so that a temporary file of
+#: another one is no leftover before so many seconds.
+_ELSEWHERE_SECONDS = 86_400.0
 
 _A_LINK = (
     "it is a symbolic link, which may lead anywhere and is not followed; delete it, or put the "
@@ -62,7 +66,7 @@ _A_LINK = (
 _A_DEVICE = "it is a pipe, a socket or a device, not a plain file"
 #: What a disk says whose files have one name each.
 _NO_SECOND_NAMES = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
+_TEMPORARY = re.compile(r"\.(.+)\.([0-9a-f]{6})[0-9a-f]{10}\.tmp")
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "your disk quota is used up; free some space",
@@ -811,7 +815,7 @@ def _require_replaceable(folder: _Folder, name: str) -> None:
 def _create_temp(folder: _Folder, target: str) -> tuple[str, int]:
     """Make a new, empty, locked file for `target`; return its name and descriptor."""
     for _ in range(_ATTEMPTS):
-        temp = f".{target}.{secrets.token_hex(8)}.tmp"
+        temp = _temporary_name(target)
         descriptor = folder.create(temp)
         kept = False
         try:
@@ -828,21 +832,34 @@ def _create_temp(folder: _Folder, target: str) -> tuple[str, int]:
     raise OSError(errno.EBUSY, "other processes keep removing its temporary file")
 
 
+def _temporary_name(target: str) -> str:
+    """A new name of a temporary file for `target`, which tells the machine that writes it."""
+    return f".{target}.{_machine_digits()}{secrets.token_hex(5)}.tmp"
+
+
+def _machine_digits() -> str:
+    """Six digits by which the temporary files of this machine are known."""
+    host = socket.gethostname().encode("utf-8", "replace")
+    return hashlib.blake2s(host, digest_size=3).hexdigest()
+
+
 def _remove_temporary(folder: _Folder, target: str | None) -> None:
     """Remove temporary files of killed writers of `target`, or of any file: live ones lock theirs.
 
     A failure here must not make a save fail; the next save tries again.
     """
+    own = _machine_digits()
     with contextlib.suppress(OSError):
         for name in folder.plain_files():
             match = _TEMPORARY.fullmatch(name)
             if match is None or target not in (None, match[1]):
                 continue
             with contextlib.suppress(OSError):
+                age = time.time() - folder.status(name).st_mtime
                 if sys.platform == "win32":
-                    if time.time() - folder.status(name).st_mtime > _FRESH_SECONDS:
+                    if age > _FRESH_SECONDS:
                         folder.unlink(name)  # which fails for a file that is open
-                else:
+                elif match[2] == own or age > _ELSEWHERE_SECONDS:
                     descriptor = folder.open(name, os.O_RDWR)
                     try:
                         if try_lock(descriptor):

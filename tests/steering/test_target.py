@@ -16,6 +16,7 @@ from textgen.errors import (
     ConfigError,
     StorageError,
 )
+from textgen.files import _temporary_name
 from textgen.model.config import ModelConfig
 from textgen.steering import (
     Calibration,
@@ -230,18 +231,19 @@ def test_a_folder_that_becomes_a_link_just_before_the_writing(
     outside, run = tmp_path / "outside", tmp_path / "run"
     for folder in (outside, run):
         folder.mkdir()
-    (outside / ".a.json.0123456789abcdef.tmp").touch()
+    left = _temporary_name("a.json")
+    (outside / left).touch()
     monkeypatch.setattr(
         "textgen.steering.target.make_folder", lambda path, within: path.symlink_to(outside)
     )
     with pytest.raises(StorageError, match="the folder neurons is a symbolic link"):
         save_target(run / "model.safetensors", direction("mood"))
-    assert os.listdir(outside) == [".a.json.0123456789abcdef.tmp"]
+    assert os.listdir(outside) == [left]
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     model = tmp_path / "model.safetensors"
     save_target(model, direction("mood"))
-    (targets_folder(model) / ".other.json.0123456789abcdef.tmp").touch()
+    (targets_folder(model) / _temporary_name("other.json")).touch()
     save_target(model, direction("mood"))
     assert os.listdir(targets_folder(model)) == ["mood.json"]

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from textgen.arguments import checked
 from textgen.comparison.claims import this_machine
 from textgen.comparison.sweep import SWEEP_NAME
 from textgen.errors import BackendError, ConfigError, StorageError, TextgenError, named
@@ -120,8 +121,9 @@ class Work:
         return DelayedSubmission(Work(self.words, self.mark))
 
 
+@checked()
 def submit_workers(
-    folder: Path,
+    folder: str | Path,
     words: Sequence[str],
     *,
     where: str,
@@ -132,14 +134,23 @@ def submit_workers(
 
     Args:
         folder: That of the comparison.
-        words: The command of a worker, after `textgen`.
+        words: The command of a worker, after `textgen`: `["compare", "corpus.txt", "--join",
+            "--out", "cells"]` for the folder `cells`.
         where: `slurm` or `local`.
         workers: How many.
         settings: For Slurm, as for `sbatch`, such as `partition=cpu,time=120`.
+    Returns:
+        The jobs. `sweep_status` tells what becomes of them.
     Raises:
         BackendError: submitit is missing, or there is no Slurm here, or it refused.
-        ConfigError: A setting is none of Slurm's.
+        ConfigError: A setting is none of Slurm's, or a worker would not join.
     """
+    folder = Path(folder)
+    if isinstance(words, str) or "--join" not in words:
+        raise ConfigError(
+            "words is no command of a worker; give a list such as "
+            "['compare', 'corpus.txt', '--join', '--out', 'cells']"
+        )
     if where not in PLACES:
         raise ConfigError(f"{named('submit')} is '{where}'; it must be one of {', '.join(PLACES)}")
     if workers < 1:

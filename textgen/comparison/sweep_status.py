@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textgen.arguments import checked
 from textgen.comparison.claims import ALIVE, BEAT, GONE, SILENT, Claim, Claims
 from textgen.comparison.submission import JobStatus, job_states
 from textgen.comparison.sweep import Sweep
@@ -105,8 +106,11 @@ class SweepStatus:
         return self.table().to_arrays()
 
 
-def sweep_status(folder: Path, words: Callable[[Named | Call], str] = in_python) -> SweepStatus:
-    """Where each run of a sweep stands.
+@checked()
+def sweep_status(
+    folder: str | Path, words: Callable[[Named | Call], str] = in_python
+) -> SweepStatus:
+    """Where each run of a comparison stands that workers share out, and each job submitted for it.
 
     It takes some seconds where workers on other machines are at work, for whoever lives is known by
     a beat of the heart.
@@ -117,6 +121,7 @@ def sweep_status(folder: Path, words: Callable[[Named | Call], str] = in_python)
     Raises:
         RunFolderError: No worker has begun there.
     """
+    folder = Path(folder)
     sweep: Sweep[Any] = Sweep(folder, object)
     names = sweep.planned()
     claims = Claims(sweep.path)
