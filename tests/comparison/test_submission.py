@@ -167,7 +167,7 @@ def test_an_array_of_slurm(slurm: Path) -> None:
 
 def test_what_slurm_says_of_jobs_that_could_not(slurm: Path) -> None:
     """A job that was taken away cannot say why it ended; and one that Slurm does not know."""
-    submit_workers(Path("shared"), ["compare", "--join"], where="slurm", workers=3)
+    submit_workers(Path("shared"), ["compare"], where="slurm", workers=3)
     (slurm / "states").write_text("4000_0|CANCELLED by 17|\n4000_1|OUT_OF_MEMORY|a\n")
     jobs = Path("shared/sweep/jobs")
     for place in jobs.glob("*.ended"):
@@ -306,21 +306,22 @@ def test_threads_of_workers_that_are_submitted(
         ({"where": "slurm", "settings": "time"}, ConfigError, "type them like partition=cpu"),
         ({"where": "slurm", "settings": "tyme=3"}, ConfigError, "tyme"),
         ({"where": "local", "workers": 0}, ConfigError, "workers is 0"),
+        ({"where": "local", "words": "compare"}, ConfigError, "as a list"),
     ],
 )
 @pytest.mark.usefixtures("slurm")
 def test_what_is_refused(more: dict[str, Any], error: type[TextgenError], said: str) -> None:
     with pytest.raises(error, match=said):
-        submit_workers(Path("shared"), ["compare", "--join"], **{"workers": 2, **more})
+        submit_workers(Path("shared"), **{"words": ["compare"], "workers": 2, **more})
 
 
 def test_where_there_is_no_slurm(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (slurm / "refuses").touch()
     with pytest.raises(BackendError, match="invalid partition"):
-        submit_workers(Path("shared"), ["compare", "--join"], where="slurm", workers=2)
+        submit_workers(Path("shared"), ["compare"], where="slurm", workers=2)
     monkeypatch.setenv("PATH", "/usr/bin")
     with pytest.raises(BackendError, match="submit='local'"):
-        submit_workers(Path("shared"), ["compare", "--join"], where="slurm", workers=2)
+        submit_workers(Path("shared"), ["compare"], where="slurm", workers=2)
 
 
 @pytest.mark.parametrize(

@@ -134,8 +134,8 @@ def submit_workers(
 
     Args:
         folder: That of the comparison.
-        words: The command of a worker, after `textgen`: `["compare", "corpus.txt", "--join",
-            "--out", "cells"]` for the folder `cells`.
+        words: The command of a worker, after `textgen`, with the flag that makes it join and this
+            folder: docs/many_machines.md shows one.
         where: `slurm` or `local`.
         workers: How many.
         settings: For Slurm, as for `sbatch`, such as `partition=cpu,time=120`.
@@ -143,14 +143,11 @@ def submit_workers(
         The jobs. `sweep_status` tells what becomes of them.
     Raises:
         BackendError: submitit is missing, or there is no Slurm here, or it refused.
-        ConfigError: A setting is none of Slurm's, or a worker would not join.
+        ConfigError: A setting is none of Slurm's, or `words` is a text.
     """
     folder = Path(folder)
-    if isinstance(words, str) or "--join" not in words:
-        raise ConfigError(
-            "words is no command of a worker; give a list such as "
-            "['compare', 'corpus.txt', '--join', '--out', 'cells']"
-        )
+    if isinstance(words, str):
+        raise ConfigError("words is one text; give the words of the command as a list")
     if where not in PLACES:
         raise ConfigError(f"{named('submit')} is '{where}'; it must be one of {', '.join(PLACES)}")
     if workers < 1:
