@@ -103,6 +103,32 @@ def test_the_same_seed_gives_the_same_dictionary() -> None:
     assert np.array_equal(one.encoder_KH, two.encoder_KH) and one.threshold == two.threshold
 
 
+def test_the_gradient_is_that_of_the_error_of_each_nested_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The sparse products beside the dense ones, through which torch differentiates."""
+    import torch
+
+    monkeypatch.setattr(dictionary_learning, "_SAMPLED", 1)
+    taken: list[Any] = []
+    monkeypatch.setattr(_Learner, "_adam", lambda self, gradients: taken.extend(gradients))
+    states = next(superposed())[0][:64]
+    learner = _Learner(states, LearningPlan(latents=32, active=3, states=64))
+    x = (torch.from_numpy(states) - learner.center_H) / learner.length
+    weights = [weight.clone().requires_grad_() for weight in learner.weights]
+    encoder, decoder, bias = weights
+    a = x @ encoder.T + bias
+    a = torch.where(a > a.detach().flatten().sort().values[-64 * 3 - 1], a, 0.0)
+    assert int((a > 0).sum()) == 64 * 3
+    parts = [a[:, :size] @ decoder[:size] for size in (2, 8, 32)]
+    loss = sum(0.5 * (part - x).square().sum(dim=1).mean() for part in parts) / 3
+    expected = torch.autograd.grad(loss, weights)
+    with torch.no_grad(), dictionary_learning._quiet():
+        learner._step(x)
+    for found, right in zip(taken, expected, strict=True):
+        assert torch.allclose(found, right, atol=1e-6) and float(right.abs().max()) > 1e-3
+
+
 def test_learning_ends_with_small_steps_and_without_new_beginnings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -13,8 +13,8 @@ is true of many places keeps a latent of its own, where it would else be divided
 "it, and this letter". Source: Bussmann, Nabeshima, Karvonen and Nanda 2025, arXiv:2503.17547
 (Matryoshka), section 3.
 
-Dense is only the encoder's product. What follows has k numbers a state, so the decoder and all
-gradients are sparse products. Latents that were silent for long begin again at states that were
+Dense is only the encoder's product. What follows has k numbers a state: the decoder and all
+gradients are sums of few rows. Latents that were silent for long begin again at states that were
 badly reconstructed. Source: Bricken et al. 2023, "Towards Monosemanticity", appendix "Neuron
 Resampling"; here a share of the error decides and no other norm than that of the living.
 
@@ -27,12 +27,12 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import embedding_bag
 
 from textgen.errors import InspectionError
 from textgen.inspection.dictionary import Dictionary
@@ -181,11 +181,13 @@ class _Learner:
         self.encoder_KH = self.decoder_KH.clone()
         self.bias_K = torch.zeros(plan.latents, device=plan.device)
         self.weights = (self.encoder_KH, self.decoder_KH, self.bias_K)
-        self.moments = [(torch.zeros_like(w), torch.zeros_like(w)) for w in self.weights]
+        # One pass over the weights instead of one for each operation.
+        self.adam = torch.optim.Adam(self.weights, fused=True)
         self.silent_K = torch.zeros(plan.latents, device=plan.device)
         #: Where the parts begin and end; each sum of the first parts is to stand for the state.
         sizes = {max(1, plan.latents // part) for part in NESTED}
         self.edges = [0, *sorted(sizes)]
+        self.borders = torch.tensor(self.edges[1:-1], device=plan.device)
         self.generator = torch.Generator().manual_seed(plan.rng + 1)
         self.done = self.steps = 0
         #: The last states that were read, for what is fitted after learning.
@@ -212,58 +214,42 @@ class _Learner:
         return max(float(sample.kthvalue(len(sample) - keep).values), 0.0)
 
     def _step(self, x_BH: Tensor) -> None:
+        size, width, parts = len(self.bias_K), x_BH.shape[1], len(self.edges) - 1
         a_BK = torch.addmm(self.bias_K, x_BH, self.encoder_KH.T)
-        acts_BK = a_BK > self._threshold(a_BK)
-        row_N, column_N = acts_BK.nonzero(as_tuple=True)
+        row_N, column_N = (a_BK > self._threshold(a_BK)).nonzero(as_tuple=True)
         a_N = a_BK[row_N, column_N]
-        # Row by row, the activations of each part of the dictionary.
-        parts = [
-            tuple(v[(column_N >= low) & (column_N < high)] for v in (row_N, column_N - low, a_N))
-            for low, high in pairwise(self.edges)
-        ]
-        decoders = [self.decoder_KH[low:high] for low, high in pairwise(self.edges)]
+        # A bag is what one part of the dictionary adds to one state: bag b * parts + part.
+        bag_N = row_N * parts + torch.bucketize(column_N, self.borders, right=True)
+        bags = _starts(bag_N, len(x_BH) * parts)
+        added = _sums(self.decoder_KH, column_N, bags, a_N).view(-1, parts, width)
         # What is wrong where the first part alone, the first two, ... stand for the state.
-        total_BH, errors = -x_BH, []
-        for (rows, columns, values), decoder in zip(parts, decoders, strict=True):
-            total_BH = total_BH + _product(rows, columns, values, decoder, len(x_BH))
-            errors.append(total_BH)
-        error_BH = errors[-1]
+        errors = added.cumsum(1) - x_BH[:, None]
         # A part is in every sum from its own on. Gradients of half the mean squared error.
-        later_BH = torch.zeros_like(x_BH)
-        gradients: list[list[Tensor]] = [[], [], []]
-        scale = 1.0 / (len(x_BH) * len(errors))
-        for (rows, columns, values), decoder, own_BH in zip(
-            reversed(parts), reversed(decoders), reversed(errors), strict=True
-        ):
-            later_BH = later_BH + own_BH
-            by_value = _dots(later_BH, rows, decoder, columns) * scale
-            order = torch.argsort(columns, stable=True)
-            rows, columns, values, by_value = (v[order] for v in (rows, columns, values, by_value))
-            size = len(decoder)
-            gradients[0].insert(0, _product(columns, rows, by_value, x_BH, size))
-            gradients[1].insert(0, _product(columns, rows, values * scale, later_BH, size))
-            bias = torch.zeros(size, device=x_BH.device).index_add_(0, columns, by_value)
-            gradients[2].insert(0, bias)
-        self._adam([torch.cat(own) for own in gradients])
+        later = errors.flip(1).cumsum(1).flip(1).reshape(-1, width) / (len(x_BH) * parts)
+        by_value = _dots(later, self.decoder_KH, bags, column_N)
+        order = torch.argsort(column_N, stable=True)
+        latents = _starts(column_N[order], size)
+        gradients = (
+            _sums(x_BH, row_N[order], latents, by_value[order]),
+            _sums(later, bag_N[order], latents, a_N[order]),
+            torch.zeros_like(self.bias_K).index_add_(0, column_N, by_value),
+        )
+        self._adam(gradients)
         self.decoder_KH /= self.decoder_KH.norm(dim=1, keepdim=True).clamp_min(1e-12)
         self.silent_K += len(x_BH)
         self.silent_K[column_N] = 0
         self.steps += 1
         if self.done < self.plan.states * 2 // 3:
-            self._begin_again(x_BH, error_BH)
+            self._begin_again(x_BH, errors[:, -1])
 
     def _adam(self, gradients: Iterable[Tensor]) -> None:
-        step = self.steps + 1
         left = 1.0 - self.done / max(self.plan.states, 1)
         # Warm, then even, then down to zero over the last fifth.
-        rate = RATE / self.decoder_KH.shape[1] ** 0.5 * min(1.0, step / 100, 5.0 * left + 0.01)
-        for weight, (mean, square), gradient in zip(
-            self.weights, self.moments, gradients, strict=True
-        ):
-            mean.lerp_(gradient, 0.1)
-            square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-            divisor = (square / (1.0 - 0.999**step)).sqrt_().add_(1e-8)
-            weight.addcdiv_(mean, divisor, value=-rate / (1.0 - 0.9**step))
+        share = min(1.0, (self.steps + 1) / 100, 5.0 * left + 0.01)
+        self.adam.param_groups[0]["lr"] = RATE / self.decoder_KH.shape[1] ** 0.5 * share
+        for weight, gradient in zip(self.weights, gradients, strict=True):
+            weight.grad = gradient
+        self.adam.step()
 
     def _begin_again(self, x_BH: Tensor, error_BH: Tensor) -> None:
         dead = (self.silent_K > min(SILENT, self.plan.states // 10)).nonzero()[:, 0]
@@ -282,9 +268,9 @@ class _Learner:
         self.decoder_KH[dead] = towards
         self.encoder_KH[dead] = towards * size
         self.bias_K[dead] = 0.0
-        for mean, square in self.moments:
-            mean[dead] = 0.0
-            square[dead] = 0.0
+        for weight in self.weights:
+            for moment in ("exp_avg", "exp_avg_sq"):
+                self.adam.state[weight][moment][dead] = 0.0
         self.silent_K[dead] = 0
 
     def dictionary(
@@ -321,21 +307,28 @@ class _Learner:
         )
 
 
-def _product(row_N: Tensor, column_N: Tensor, value_N: Tensor, dense: Tensor, rows: int) -> Tensor:
-    """The product of a sparse matrix, given row by row, with a dense one."""
-    counts = torch.bincount(row_N, minlength=rows)
-    starts = torch.zeros(rows + 1, dtype=torch.int64, device=row_N.device)
-    torch.cumsum(counts, 0, out=starts[1:])
-    sparse = torch.sparse_csr_tensor(
-        starts, column_N, value_N, size=(rows, len(dense)), check_invariants=False
+def _starts(bag_N: Tensor, bags: int) -> Tensor:
+    """Where each bag begins among numbers that stand bag by bag, and where the last one ends."""
+    ends = torch.bincount(bag_N, minlength=bags).cumsum(0)
+    return torch.cat([ends.new_zeros(1), ends])
+
+
+def _sums(rows: Tensor, index_N: Tensor, starts: Tensor, weight_N: Tensor) -> Tensor:
+    """For each bag the sum of some rows, each with its weight."""
+    return embedding_bag(
+        index_N,
+        rows,
+        starts,
+        mode="sum",
+        per_sample_weights=weight_N,
+        include_last_offset=True,
     )
-    return sparse @ dense
 
 
-def _dots(a: Tensor, row_N: Tensor, b: Tensor, column_N: Tensor) -> Tensor:
-    """The dot product of a row of `a` with a row of `b` for each pair, `(N,)`."""
-    parts = [
-        torch.einsum("nh,nh->n", a[row_N[start : start + 4096]], b[column_N[start : start + 4096]])
-        for start in range(0, len(row_N), 4096)
-    ]
-    return torch.cat(parts) if parts else torch.zeros(0, device=a.device)
+def _dots(a: Tensor, b: Tensor, starts: Tensor, index_N: Tensor) -> Tensor:
+    """The dot products of each row of `a` with the rows of `b` that its bag names, `(N,)`."""
+    zeros_N = torch.zeros(len(index_N), device=a.device)
+    pattern = torch.sparse_csr_tensor(
+        starts, index_N, zeros_N, size=(len(a), len(b)), check_invariants=False
+    )
+    return torch.sparse.sampled_addmm(pattern, a, b.T, beta=0.0).values()
