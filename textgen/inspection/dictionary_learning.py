@@ -331,4 +331,5 @@ def _dots(a: Tensor, b: Tensor, starts: Tensor, index_N: Tensor) -> Tensor:
     pattern = torch.sparse_csr_tensor(
         starts, index_N, zeros_N, size=(len(a), len(b)), check_invariants=False
     )
-    return torch.sparse.sampled_addmm(pattern, a, b.T, beta=0.0).values()
+    found_N: Tensor = torch.sparse.sampled_addmm(pattern, a, b.T, beta=0.0).values()
+    return found_N
