@@ -149,8 +149,7 @@ def test_every_command_is_tried(trials: ModuleType) -> None:
     tried = {words[:2] for words in (*trials.COMMANDS.values(), *endless)}
     assert set(program.commands) <= {words[0] for words in tried}
     inspected = {words[1] for words in tried if words[0] == "inspect"}
-    # `windows` and `checkpoint` read a file and print it, `find` needs a library of its own,
-    # `features` keeps nothing before its end.
+    # `windows` and `checkpoint` read a file and print it, `find` needs a library of its own.
     assert set(program.commands["inspect"].commands) - inspected == {
-        *("windows", "checkpoint", "find", "features"),
+        *("windows", "checkpoint", "find"),
     }

@@ -660,9 +660,7 @@ class Model(WritingModel):
             CheckpointError: The file is damaged.
         """
         if self._dictionary is None:
-            found = load_dictionary(self.path, self.digest)
-            found.check(self.config)
-            self._dictionary = found
+            self._dictionary = load_dictionary(self.path, self.digest, self.config)
         return self._dictionary
 
     def steering(self, *specs: str) -> SteeringPlan:

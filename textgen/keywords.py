@@ -237,7 +237,7 @@ class DictionarySettings(TypedDict, total=False):
     top: int
     sort: str
     device: str
-    rng: int
+    rng: int | None
     threads: int | None
 
 

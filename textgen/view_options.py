@@ -180,7 +180,7 @@ class DictionaryOptions:
         help="The number of latents.",
         by_default="8 for each neuron, at most 4096",
         at_least=2,
-        at_most=1_000_000,
+        at_most=65_536,
     )
     active: int | None = setting(
         None,
@@ -210,7 +210,7 @@ class DictionaryOptions:
         choices=SORTS,
     )
     device: str = setting_like(ComputeOptions, "device")
-    rng: int = setting(0, help="The random seed.", at_least=0)
+    rng: int | None = setting(None, help="The random seed.", by_default="0", at_least=0)
     threads: int | None = setting_like(ComputeOptions, "threads")
 
     def __post_init__(self) -> None:

@@ -78,6 +78,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "compare": ("compare", "text.txt", "--cells", "rnn,gru", "--params", "3k", "--steps", "10"),
     "inspect": ("inspect", "--checkpoint", "small", "--text", "бав гево жизу"),
     "neurons": ("inspect", "neurons", "part.txt", "--checkpoint", "small"),
+    "features": (
+        *("inspect", "features", "part.txt", "--checkpoint", "small"),
+        *("--latents", "64", "--states", "20000"),
+    ),
     "gates": ("inspect", "gates", "part.txt", "--checkpoint", "small"),
     "similar": ("inspect", "similar", "бав гево", "part.txt", "--checkpoint", "small"),
     "memory": ("inspect", "memory", "small", "--file", "part.txt"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -14,10 +16,17 @@ from support.planted import switched_text
 from support.trained import Trained, train_once
 
 import textgen
-from textgen.errors import BackendError, CheckpointCorruptError, ConfigError, InspectionError
+from textgen.errors import (
+    BackendError,
+    CheckpointCorruptError,
+    ConfigError,
+    InspectionError,
+    StorageError,
+)
 from textgen.inspection import dictionary_learning
 from textgen.inspection.dictionary import Dictionary, dictionary_path, load_dictionary
 from textgen.inspection.dictionary_learning import LearningPlan, _Learner, learn_dictionary
+from textgen.model.config import ModelConfig
 from textgen.view_options import DictionaryOptions
 
 #: What a small dictionary of the small model is learned with.
@@ -175,18 +184,37 @@ def test_states_that_do_not_vary_have_no_dictionary() -> None:
 
 
 def test_it_comes_back_from_its_file(learned: Dictionary, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     found = replace(learned, model="abc", info={"text": "made up"})
     path = found.save(tmp_path / "model.safetensors")
-    again = load_dictionary(tmp_path / "model.safetensors", "abc")
+    config = ModelConfig(vocab_size=9, embedding_size=4, hidden_size=32, num_layers=1, cell="lstm")
+    again = load_dictionary(tmp_path / "model.safetensors", "abc", config)
     for name, value in vars(found).items():
         assert np.array_equal(vars(again)[name], value), name
     with pytest.raises(ConfigError, match="other weights"):
-        load_dictionary(tmp_path / "model.safetensors", "xyz")
+        load_dictionary(tmp_path / "model.safetensors", "xyz", config)
+    with pytest.raises(ConfigError, match="32 neurons, which the model does not have"):
+        load_dictionary(tmp_path / "model.safetensors", "abc", replace(config, hidden_size=31))
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(CheckpointCorruptError):
-        load_dictionary(tmp_path / "model.safetensors", "abc")
+        load_dictionary(tmp_path / "model.safetensors", "abc", config)
+
+
+def test_a_file_that_no_learning_made_is_refused(learned: Dictionary, tmp_path: Path) -> None:
+    config = ModelConfig(vocab_size=9, embedding_size=4, hidden_size=32, num_layers=1, cell="lstm")
+    wrong = {
+        "threshold": {"threshold": float("nan")},
+        "standard deviation": {"sd_K": -learned.sd_K},
+        "length": {"decoder_KH": 2 * learned.decoder_KH},
+    }
+    for words, changed in wrong.items():
+        replace(learned, **changed).save(tmp_path / "model.safetensors")
+        with pytest.raises(CheckpointCorruptError, match=words):
+            load_dictionary(tmp_path / "model.safetensors", "", config)
+    path = learned.save(tmp_path / "model.safetensors")
+    (tmp_path / "elsewhere").symlink_to(path.rename(tmp_path / "moved"))
+    (tmp_path / "elsewhere").rename(path)
+    with pytest.raises(StorageError, match="is a link"):
+        load_dictionary(tmp_path / "model.safetensors", "", config)
 
 
 @pytest.fixture(scope="module")
@@ -223,11 +251,18 @@ def test_a_latent_stands_wherever_a_neuron_does(model: textgen.Model) -> None:
     own = report.reconstruction
     assert own.bits <= own.bits_reconstructed < own.bits_mean
     assert 2.0 < own.active < 8.0
-    assert report.dead < 64 and report.latents[0].likelier
+    shares = np.count_nonzero(
+        model.dictionary.encode(
+            model.trace(switched_text(20_000, seed=3), quantities="hidden")["hidden"]
+        ),
+        axis=0,
+    )
+    assert report.dead == np.count_nonzero(shares == 0) < 32 and report.latents[0].likelier
     # It is not learned again, and another one is not given for it.
     assert not model.features(text).learned
-    with pytest.raises(ConfigError, match="force"):
-        model.features(text, latents=32)
+    for other in ({"latents": 32}, {"rng": 1}, {"device": "cpu"}):
+        with pytest.raises(ConfigError, match="force"):
+            model.features(text, **other)
 
     # Every latent that has a neuron's place is read as the dictionary reads it.
     number = report.latents[0].number
@@ -312,6 +347,11 @@ def test_what_would_fail_at_the_end_is_refused_before(
     assert latents.plan_of(model.saved.config, 9, DictionaryOptions()).device == "cpu"
     with pytest.raises(InspectionError, match="not learned on mps"):
         latents.plan_of(model.saved.config, 9, DictionaryOptions(device="mps"))
+    monkeypatch.undo()
+    monkeypatch.setattr(latents, "available_memory", lambda device: 1_000_000)
+    with pytest.raises(InspectionError, match=r"0[.]0 GB are free"):
+        latents.plan_of(model.saved.config, 9, DictionaryOptions(latents=4096))
+    monkeypatch.setattr(latents, "learn", learn)
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(BackendError, match="scikit-learn"):
         model.features(text, controls=True)
@@ -323,9 +363,41 @@ def test_without_a_dictionary_the_message_says_how_to_learn_one(model: textgen.M
         model.view("ta", neurons=["latent:3"])
 
 
-def test_controls_stand_beside_the_latents(model: textgen.Model) -> None:
-    settings = {**SMALL, "latents": 32, "states": 3000}
+def test_what_was_learned_from_is_not_called_unseen(model: textgen.Model) -> None:
+    """Of the text it is measured beyond where learning stopped; where there is nothing, it says."""
+    text = switched_text(6000, seed=3)
+    settings = {"latents": 32, "states": 2000, "threads": 1}
+    first = model.features(text, **settings).reconstruction
+    assert (first.tokens, first.seen) == (600, False)
+    longer = model.features(text + switched_text(2000, seed=4)).reconstruction
+    assert (longer.tokens, longer.seen) == (2600, False)
+    shorter = model.features(text[:3000])
+    assert shorter.reconstruction.seen and "learned from this text" in shorter.facts()[1]
+    assert not model.features(switched_text(3000, seed=5)).reconstruction.seen
+
+
+def test_controls_stand_beside_the_latents(
+    model: textgen.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans, seen = [], []
+    learn = dictionary_learning.learn_dictionary
+
+    def watched(states: Any, plan: LearningPlan, **given: Any) -> Dictionary:
+        first = next(states)
+        plans.append(plan)
+        seen.append(first)
+        return learn(itertools.chain([first], states), plan, **given)
+
+    monkeypatch.setattr(dictionary_learning, "learn_dictionary", watched)
+    settings = {**SMALL, "latents": 32, "states": 3000, "rng": 5}
     report = model.features(switched_text(4000, seed=3), controls=True, **settings)
+    # The controls are learned as the dictionary was; each neuron keeps its values, not its company.
+    assert plans[0] == plans[1] == plans[2] and plans[0].rng == 5
+    own, shuffled, untrained = seen
+    assert np.array_equal(np.sort(own, axis=0), np.sort(shuffled, axis=0))
+    apart = np.corrcoef(shuffled.T) - np.eye(24)
+    assert np.abs(apart).max() < 0.2 < np.abs(np.corrcoef(own.T) - np.eye(24)).max()
+    assert not np.allclose(np.sort(own, axis=0), np.sort(untrained, axis=0), atol=0.01)
     counts = {count.what: count for count in report.counts}
     sizes = [count.directions for count in report.counts]
     # Latents; neurons, principal and independent components; random, shuffled, untrained.
@@ -344,10 +416,29 @@ def test_random_directions_act_as_seldom_as_latents(learned: Dictionary) -> None
     assert np.allclose(own, share, atol=1e-3)
 
 
-def test_find_tests_a_latent_by_its_activation(model: textgen.Model) -> None:
+def test_find_tests_a_latent_by_its_activation_and_keeps_it(model: textgen.Model) -> None:
+    from textgen.probing import neuron_target
+    from textgen.steering import save_target
+
     text = switched_text(8000, seed=3)
     model.features(text, **{**SMALL, "states": 4000})
-    report = model.find(text, regex=r"\+[^-]*", neuron="latent:0", positions=500, threads=1)
+    number = model.features(text, sort="feature-score", top=1).latents[0].number
+    name = f"latent:{number}"
+    report = model.find(text, regex=r"\+[^-]*", neuron=name, positions=500, threads=1)
     hidden = model.trace(text, quantities="hidden")["hidden"]
-    mean = float(model.dictionary.encode(hidden)[:, 0].mean())
-    assert report.asked is not None and report.asked.mean == pytest.approx(mean, rel=0.1)
+    values = model.dictionary.encode(hidden)[:, number]
+    assert report.asked is not None
+    assert report.asked.mean == pytest.approx(float(values.mean()), rel=0.1)
+    holds = np.zeros(len(text), bool)
+    for found in re.finditer(r"\+[^-]*", text):
+        holds[slice(*found.span())] = True
+    auc = float(aucs(values[-len(text) :, None], holds)[0])
+    assert report.asked.auc == pytest.approx(max(auc, 1.0 - auc), abs=0.07)
+
+    # It can be kept under a name, reads the same by it, and steers towards the positive kind.
+    saved = neuron_target(report, "joy", model=model.digest)
+    save_target(model.path, saved)
+    again = model.target("joy")
+    assert np.allclose(again.readings(hidden), values, atol=1e-5)
+    assert again.sign == report.asked.sign and again.info["latent"] == number
+    assert model.steering("joy=+2").interventions[0].mode == "add"

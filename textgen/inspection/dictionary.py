@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,6 +36,7 @@ from textgen.errors import (
     CheckpointFormatError,
     ConfigError,
     InspectionError,
+    StorageError,
 )
 from textgen.files import make_folder
 from textgen.heat import LATENT
@@ -50,6 +52,8 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 KIND = "dictionary"
+#: A dictionary has at most so many latents.
+MOST_LATENTS = 65_536
 #: A latent whose encoder hardly sees its own direction cannot be moved along it.
 _LEAST_GAIN = 1e-3
 
@@ -174,24 +178,6 @@ class Dictionary(Shown):
             info={"kind": LATENT, LATENT: number},
         )
 
-    def check(self, config: ModelConfig) -> None:
-        """Check that it can be of a model of this shape.
-
-        Raises:
-            ConfigError: It cannot.
-        """
-        states = config.cell_spec.state_names
-        if (
-            self.layer >= config.num_layers
-            or self.state not in states
-            or len(self.center_H) != config.hidden_size
-        ):
-            raise ConfigError(
-                f"the dictionary is of layer {self.layer}, state {self.state}, "
-                f"{len(self.center_H)} neurons, which the model does not have; learn another one: "
-                f"{call('inspect features', 'corpus.txt', force=True)}"
-            )
-
     def save(self, model: Path) -> Path:
         """Save it beside a model's file, in place of one that is there.
 
@@ -230,16 +216,17 @@ def dictionary_path(model: Path) -> Path:
     return targets_folder(model) / "dictionary.safetensors"
 
 
-def load_dictionary(model: Path, digest: str) -> Dictionary:
+def load_dictionary(model: Path, digest: str, config: ModelConfig) -> Dictionary:
     """The dictionary beside a model's file.
 
     Args:
         model: The model's file.
         digest: The checksum of its weights.
+        config: Its shape.
     Raises:
-        ConfigError: There is none, or it is of other weights.
+        ConfigError: There is none, or it is of other weights or another shape.
         CheckpointError: The file is damaged, or by a newer version.
-        StorageError: It cannot be read.
+        StorageError: It cannot be read, or is a link.
     """
     path = dictionary_path(model)
     if not path.exists():
@@ -247,9 +234,19 @@ def load_dictionary(model: Path, digest: str) -> Dictionary:
             f"no dictionary of latents was learned for {model}; learn one: "
             f"{call('inspect features', 'corpus.txt')}"
         )
-    header, tensors = read_file(path, kind=KIND, check=_check)
+    for place in (path, path.parent):
+        if place.is_symlink():
+            raise StorageError(
+                f"cannot read {path}: {place} is a link, and none is followed there; copy what it "
+                "leads to in its place"
+            )
+    header, tensors = read_file(path, kind=KIND, check=lambda layout: _check(layout, config))
     with naming(path):
         require_finite(tensors)
+        if (tensors["sd_K"] < 0.0).any():
+            raise CheckpointCorruptError("a standard deviation in it is below 0")
+        if not np.allclose(np.linalg.norm(tensors["decoder_KH"], axis=1), 1.0, atol=1e-3):
+            raise CheckpointCorruptError("a direction in its decoder has another length than 1")
     found = Dictionary(
         layer=header["layer"],
         state=cast(StateName, header["state"]),
@@ -266,8 +263,8 @@ def load_dictionary(model: Path, digest: str) -> Dictionary:
     return found
 
 
-def _check(layout: Layout) -> None:
-    """Refuse a file that holds no dictionary, before its tensors are read."""
+def _check(layout: Layout, config: ModelConfig) -> None:
+    """Refuse a file that holds no dictionary of such a model, before its tensors are read."""
     header = layout.header
     kinds = {"layer": int, "state": str, "threshold": float, "model": str, "info": dict}
     for key, kind in kinds.items():
@@ -275,7 +272,22 @@ def _check(layout: Layout) -> None:
             raise CheckpointCorruptError(f"its header has no proper '{key}'")
     if header["state"] not in QUANTITY_OF or header["layer"] < 0:
         raise CheckpointFormatError("is a dictionary of a layer or state that there is not")
+    if not isfinite(header["threshold"]):
+        raise CheckpointCorruptError("its threshold is not finite")
     wide = layout.tensors.get("encoder_KH")
     if wide is None or len(wide.shape) != 2:
         raise CheckpointCorruptError("tensor 'encoder_KH' is missing, or no matrix")
+    latents, width = wide.shape
+    if not 1 <= latents <= MOST_LATENTS:
+        raise CheckpointFormatError(f"holds {latents:,} latents; {MOST_LATENTS:,} are the most")
+    if (
+        header["layer"] >= config.num_layers
+        or header["state"] not in config.cell_spec.state_names
+        or width != config.hidden_size
+    ):
+        raise ConfigError(
+            f"the dictionary is of layer {header['layer']}, state {header['state']}, {width} "
+            "neurons, which the model does not have; learn another one: "
+            f"{call('inspect features', 'corpus.txt', force=True)}"
+        )
     require_tensors(layout.tensors, _shapes(*wide.shape), "float32")

@@ -22,7 +22,7 @@ DENSE = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Reconstruction:
-    """How much of the states a dictionary keeps, on text that it was not learned from.
+    """How much of the states a dictionary keeps.
 
     Args:
         tokens: How many states were compared.
@@ -32,6 +32,7 @@ class Reconstruction:
         bits_reconstructed: The same with the reconstruction in place of the state, at each step.
         bits_mean: With the mean state in its place.
         bits_zero: With zero in its place.
+        seen: Whether the dictionary was learned from this text, for there was no more of it.
     """
 
     tokens: int
@@ -41,6 +42,7 @@ class Reconstruction:
     bits_reconstructed: float
     bits_mean: float
     bits_zero: float
+    seen: bool
 
     @property
     def kept(self) -> float | None:
@@ -176,6 +178,7 @@ class DictionaryReport(Shown):
         return [
             f"{own.variance_explained:.1%} of the variance of {own.tokens:,} states is explained "
             f"by {own.active:.1f} of {plural(size, 'latent')} at a time",
+            *(["it was learned from this text, so on other text it keeps less"] * own.seen),
             f"bits/char with the state as it is {own.bits:.3f}; with the reconstruction in its "
             f"place {own.bits_reconstructed:.3f}, with its mean {own.bits_mean:.3f}, with zero "
             f"{own.bits_zero:.3f}{kept}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ from textgen.model.head import log_softmax
 from textgen.model.network import State, reset
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import task
-from textgen.runtime import choose_device, choose_threads
+from textgen.runtime import available_memory, choose_device, choose_threads
 from textgen.view_options import PASSAGES, DictionaryOptions
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 #: Latents for each neuron where no number is asked for, and the most of them.
-USUAL_RATIO, MOST_LATENTS = 8, 4096
+USUAL_RATIO, USUAL_MOST = 8, 4096
 #: Latents that act at a time where no number is asked for: one for so many neurons, within bounds.
 NEURONS_FOR_ONE, FEWEST_ACTIVE, MOST_ACTIVE = 16, 4, 32
 #: States that a dictionary is learned from: each of the text once, within these bounds.
@@ -51,6 +52,11 @@ FEWEST_STATES, MOST_STATES = 1_000_000, 10_000_000
 #: The last part of the text, a tenth, is not learned from; the report is on up to so many tokens of
 #: the end of the text, and the reconstruction is measured on this part alone.
 HELD_OUT, REPORTED_TOKENS = 0.1, 200_000
+#: A text that begins with the same so many tokens is taken for the one that was learned from.
+_BEGINNING = 1000
+#: Numbers that learning holds for each weight: itself, its gradient, Adam's two moments; and rows
+#: of activations that are there at a time, at most.
+_FOR_EACH_WEIGHT, _ROWS = 4, 4096
 #: What is read with the reconstruction in the place of the state: streams, tokens of each that are
 #: not counted, and tokens of each in all.
 _STREAMS, _SKIPPED, _STEPS = 32, 32, 256
@@ -90,6 +96,18 @@ class StateSource:
         count = int(HELD_OUT * len(self.ids))
         return self.ids[-count:] if count >= 2 else self.ids
 
+    def beginning(self) -> str:
+        """The checksum of the first tokens, by which a text is known again."""
+        first = np.asarray(self.ids[: min(_BEGINNING, len(self.learned))], np.int64)
+        return sha256(first.tobytes()).hexdigest()
+
+    def measured(self, dictionary: Dictionary) -> tuple[Ids, bool]:
+        """The tokens to measure a dictionary on, and whether it was learned from them."""
+        if dictionary.info.get("begins") != self.beginning():
+            return self.held_out, False
+        rest = self.ids[int(dictionary.info.get("tokens", 0)) :]
+        return (rest, False) if len(rest) >= 2 else (self.held_out, True)
+
 
 def source_of(model: Subject, text: LongText, options: DictionaryOptions) -> StateSource:
     """What a dictionary is learned of.
@@ -116,12 +134,13 @@ def plan_of(config: ModelConfig, tokens: int, options: DictionaryOptions) -> Lea
     """How a dictionary is learned, with what was left open.
 
     Raises:
-        InspectionError: Fewer latents are asked for than are to act at a time.
+        InspectionError: Fewer latents are asked for than are to act at a time, or more than there
+            is memory for.
     """
     from textgen.inspection.dictionary_learning import LearningPlan
 
     size = config.hidden_size
-    latents = options.latents or min(USUAL_RATIO * size, MOST_LATENTS)
+    latents = options.latents or min(USUAL_RATIO * size, USUAL_MOST)
     usual = min(max(size // NEURONS_FOR_ONE, FEWEST_ACTIVE), MOST_ACTIVE, latents)
     active = options.active or usual
     if active >= latents:
@@ -130,22 +149,39 @@ def plan_of(config: ModelConfig, tokens: int, options: DictionaryOptions) -> Lea
             "time than there are"
         )
     states = options.states or min(max(tokens, FEWEST_STATES), MOST_STATES)
-    device, _ = choose_device(options.device)
-    if device == "mps":
-        # Its figures are float64 and its products sparse, which Apple's GPUs have not.
-        if options.device == device:
-            raise InspectionError(
-                f"latents are not learned on {device}; add {named('device', 'cpu')}"
-            )
-        device = "cpu"
+    device = learning_device(options.device)
+    needed = 4 * latents * (2 * size * _FOR_EACH_WEIGHT + _ROWS)
+    free = available_memory(device)
+    if free is not None and needed > free:
+        raise InspectionError(
+            f"{latents:,} latents of {size:,} neurons need {needed / 1e9:.1f} GB, and "
+            f"{free / 1e9:.1f} GB are free; give fewer: {named('latents', USUAL_MOST)}"
+        )
     return LearningPlan(
         latents=latents,
         active=active,
         states=states,
-        rng=options.rng,
+        rng=options.rng or 0,
         threads=choose_threads(options.threads).value,
         device=device,
     )
+
+
+def learning_device(asked: str) -> str:
+    """Where a dictionary is learned.
+
+    Raises:
+        InspectionError: It cannot be learned there.
+    """
+    device, _ = choose_device(asked)
+    if device == "mps":
+        # Its figures are float64 and its products sparse, which Apple's GPUs have not.
+        if asked == device:
+            raise InspectionError(
+                f"latents are not learned on {device}; add {named('device', 'cpu')}"
+            )
+        return "cpu"
+    return device
 
 
 def learn(model: Subject, text: LongText, options: DictionaryOptions, digest: str) -> Dictionary:
@@ -171,6 +207,7 @@ def learn(model: Subject, text: LongText, options: DictionaryOptions, digest: st
         info={
             "text": text.name,
             "tokens": len(source.learned),
+            "begins": source.beginning(),
             "states": plan.states,
             "latents": plan.latents,
             "active": plan.active,
@@ -267,7 +304,8 @@ def _activity(
 
 def reconstruct(model: Subject, source: StateSource, dictionary: Dictionary) -> Reconstruction:
     """How much of the states a dictionary keeps, on what it was not learned from."""
-    ids = source.held_out[-REPORTED_TOKENS:]
+    ids, seen = source.measured(dictionary)
+    ids = ids[-REPORTED_TOKENS:]
     count, active, error = 0, 0.0, 0.0
     sums_H = squares_H = np.zeros(len(dictionary.center_H))
     with task("putting states together again", len(ids)) as reading:
@@ -298,6 +336,7 @@ def reconstruct(model: Subject, source: StateSource, dictionary: Dictionary) -> 
             bits_reconstructed=bits(lambda x_BH: dictionary.decode(dictionary.encode(x_BH))),
             bits_mean=bits(lambda x_BH: np.broadcast_to(middle_H, x_BH.shape)),
             bits_zero=bits(np.zeros_like),
+            seen=seen,
         )
 
 
@@ -382,14 +421,21 @@ def check_existing(dictionary: Dictionary, options: DictionaryOptions) -> None:
     """Refuse to show a dictionary that is another one than was asked for.
 
     Raises:
-        ConfigError: It has another layer, state or size.
+        ConfigError: It has another layer, state, size or seed; or a device is named, and nothing
+            is learned.
     """
+    if options.device != "auto" and not options.controls:
+        raise ConfigError(
+            f"{named('device', options.device)} says where a dictionary is learned, and one is "
+            f"there; leave it out, or learn another one in its place: {named('force')}"
+        )
     asked = {
         "layer": (options.layer, dictionary.layer),
         "show": (options.show, dictionary.source),
         "latents": (options.latents, dictionary.size),
         "active": (options.active, dictionary.info.get("active")),
         "states": (options.states, dictionary.info.get("states")),
+        "rng": (options.rng, dictionary.info.get("rng")),
     }
     for name, (wanted, there) in asked.items():
         if wanted is not None and wanted != there:

@@ -23,7 +23,13 @@ from numpy.typing import NDArray
 
 from textgen.inspection.dictionary import Dictionary
 from textgen.inspection.dictionary_report import NamedCount, named_count
-from textgen.inspection.latents import StateSource, best_scores, end_of, plan_of, survey_readout
+from textgen.inspection.latents import (
+    StateSource,
+    best_scores,
+    end_of,
+    learning_device,
+    survey_readout,
+)
 from textgen.inspection.neurons import survey_reading
 from textgen.inspection.reading import Reading
 from textgen.inspection.subject import LongText, Subject, Surveyed
@@ -47,6 +53,7 @@ class Untrained:
     """A network of the same shape with weights that were never trained."""
 
     saved: SavedModel
+    threads: int
 
     def survey(self, ids: NDArray[np.integer[Any]], quantities: Any) -> Iterator[Trace]:
         """The values of all its neurons over a long text."""
@@ -55,14 +62,14 @@ class Untrained:
             self.saved.weights,
             ids,
             quantities=quantities,
-            threads=choose_threads().value,
+            threads=self.threads,
         )
 
 
-def untrained(model: Subject, seed: int) -> Untrained:
+def untrained(model: Subject, seed: int, threads: int) -> Untrained:
     """A network of a model's shape as it is before training."""
     saved = model.saved
-    return Untrained(replace(saved, weights=initial_weights(saved.config, seed)))
+    return Untrained(replace(saved, weights=initial_weights(saved.config, seed)), threads)
 
 
 def count_controls(
@@ -74,21 +81,24 @@ def count_controls(
         model: The model.
         text: The text; features are looked for at its end, as for the latents.
         dictionary: The latents that the controls are of.
-        options: Their seed, and how the two further dictionaries are learned.
+        options: Where the two further dictionaries are learned; all else is as it was for this one.
     Raises:
         BackendError: scikit-learn is not installed.
     """
+    from textgen.inspection.dictionary_learning import LearningPlan, learn_dictionary
     from textgen.probing.probe import require_sklearn
 
     require_sklearn()
     part = end_of(text)
     source = StateSource(model, text.ids, dictionary.layer, dictionary.source)
     x_TH = _some(source.states(source.learned[-COMPONENT_STATES:]), COMPONENT_STATES)
-    plan = replace(
-        plan_of(model.saved.config, len(source.learned), options),
+    plan = LearningPlan(
         latents=dictionary.size,
         active=int(dictionary.info.get("active", 1)),
         states=int(dictionary.info.get("states", 1)),
+        rng=int(dictionary.info.get("rng", 0)),
+        threads=choose_threads(options.threads).value,
+        device=learning_device(options.device),
     )
 
     def counted(what: str, control: Dictionary, subject: Surveyed = model) -> NamedCount:
@@ -96,8 +106,6 @@ def count_controls(
         return named_count(what, best_scores(survey))
 
     def learned(states: Callable[[], Iterator[Floats]]) -> Dictionary:
-        from textgen.inspection.dictionary_learning import learn_dictionary
-
         def endless() -> Iterator[Floats]:
             while True:
                 yield from states()
@@ -112,7 +120,7 @@ def count_controls(
         return named_count("neurons", best_scores(survey))
 
     def shuffled() -> NamedCount:
-        rng = np.random.default_rng(options.rng)
+        rng = np.random.default_rng(plan.rng)
 
         def states() -> Iterator[Floats]:
             for chunk_TH in source.states(source.learned):
@@ -121,7 +129,7 @@ def count_controls(
         return counted("latents of shuffled states", learned(states))
 
     def of_untrained() -> NamedCount:
-        subject = untrained(model, options.rng + 1)
+        subject = untrained(model, plan.rng + 1, plan.threads)
         own = replace(source, model=subject)
         found = learned(lambda: own.states(own.learned))
         return counted("latents of an untrained network", found, subject)
@@ -132,10 +140,10 @@ def count_controls(
             "principal components", _linear(dictionary, principal(x_TH))
         ),
         "independent components": lambda: counted(
-            "independent components", _linear(dictionary, independent(x_TH, options.rng))
+            "independent components", _linear(dictionary, independent(x_TH, plan.rng))
         ),
         "random directions": lambda: counted(
-            "random directions, as sparse", random_directions(dictionary, x_TH, options.rng)
+            "random directions, as sparse", random_directions(dictionary, x_TH, plan.rng)
         ),
         "shuffled states": shuffled,
         "an untrained network": of_untrained,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -121,6 +121,7 @@ class FindReport(Shown):
         alpha: Chance of finding anything where there is nothing.
         direction: The direction, if one was asked for.
         asked: What the controls are about, where it was asked for by name.
+        latent: That as what is steered, where it is a latent.
     """
 
     units: tuple[FoundNeuron, ...]
@@ -131,6 +132,7 @@ class FindReport(Shown):
     alpha: float
     direction: Direction | None = None
     asked: FoundNeuron | None = None
+    latent: Target | None = None
 
     @property
     def headline(self) -> str:
@@ -176,10 +178,10 @@ class FindReport(Shown):
         """The neuron to save: the best on the training part of those found; None: none was found.
 
         It is `chosen`, unless held-out text did not confirm that one; where one was asked about,
-        it is that, and None for what is no single neuron.
+        it is that, and None for what is neither a neuron nor a latent.
         """
         if self.asked is not None:
-            return None if self.asked.unit is None else self.asked
+            return None if self.asked.unit is None and self.latent is None else self.asked
         return max(self.neurons, key=lambda neuron: neuron.train_auc, default=None)
 
     def to_json(self) -> dict[str, Any]:
@@ -357,7 +359,7 @@ def describe_protocol(protocol: str, quantity: str) -> str:
 
 
 def neuron_target(report: FindReport, name: str, *, model: str = "") -> Target:
-    """The neuron `report.kept` as a steering target; a positive dose steers to the positive kind.
+    """What `report.kept` names as a steering target; a positive dose steers to the positive kind.
 
     Args:
         name: The name to save it under.
@@ -372,6 +374,16 @@ def neuron_target(report: FindReport, name: str, *, model: str = "") -> Target:
             "no neuron was found, so nothing can be saved; a direction of many neurons may work: "
             f"{named('direction', 'difference')}"
         )
+    info = {
+        **_info(report),
+        "kind": "neuron",
+        "threshold": neuron.threshold,
+        "accuracy": neuron.accuracy,
+        "auc": neuron.auc,
+    }
+    if report.latent is not None:
+        info |= report.latent.info
+        return replace(report.latent, name=name, sign=neuron.sign, model=model, info=info)
     return Target(
         name=name,
         layer=neuron.layer,
@@ -381,13 +393,7 @@ def neuron_target(report: FindReport, name: str, *, model: str = "") -> Target:
         sd=neuron.sd,
         sign=neuron.sign,
         model=model,
-        info={
-            **_info(report),
-            "kind": "neuron",
-            "threshold": neuron.threshold,
-            "accuracy": neuron.accuracy,
-            "auc": neuron.auc,
-        },
+        info=info,
     )
 
 

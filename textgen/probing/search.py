@@ -177,6 +177,7 @@ def find(
         alpha=options.alpha,
         direction=direction,
         asked=None if options.neuron is None else given.neuron,
+        latent=asked.target if asked.target and asked.target.threshold is not None else None,
     )
 
 

@@ -79,6 +79,7 @@ def find_command(
     """
     from textgen.errors import ConfigError, StorageError
     from textgen.files import make_folder
+    from textgen.inspection.reading import latent_number
     from textgen.model.edit import split_neuron
     from textgen.probing import find, open_task
     from textgen.probing.probe import require_sklearn
@@ -93,7 +94,7 @@ def find_command(
     if keep.save is not None and options.neuron is not None:
         if options.direction is not None:
             raise ConfigError("--neuron and --direction name two things to save; give one of them")
-        if split_neuron(options.neuron) is None:
+        if split_neuron(options.neuron) is None and latent_number(options.neuron) is None:
             raise ConfigError(
                 f"--save keeps a neuron under a name, and '{options.neuron}' has one; leave it out"
             )
@@ -150,7 +151,7 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
             share = report.direction.score.accuracy
             which += f", whose accuracy on the held-out part is {share:.2f}"
         elif kept is not None:
-            which = f"neuron {kept.name}"
+            which = kept.name if report.latent is not None else f"neuron {kept.name}"
             if not kept.chosen and report.asked is None:
                 which += f"; {report.chosen.name}, best on training, was not confirmed"
         model_name = quote(str(model.path))
