@@ -601,6 +601,71 @@ def test_a_wide_network_is_compared_with_several_narrow_ones(
     assert units.tolist() == [row + [value + 1 for value in row]] * 3
 
 
+@pytest.mark.parametrize(("tie", "width", "embedding"), [(True, 50, 20), (False, 7, 7)])
+def test_narrow_networks_have_vectors_that_fit(
+    monkeypatch: pytest.MonkeyPatch, tie: bool, width: int, embedding: int
+) -> None:
+    """As wide as the states where the same vectors are read and written, else as in the model."""
+    monkeypatch.setattr(controls, "UNTRAINED_UNITS", 20)
+    config = ModelConfig(vocab_size=9, embedding_size=width, hidden_size=50, tie=tie)
+    made: list[int] = []
+
+    def weights(config: ModelConfig, seed: int) -> None:
+        made.append(config.embedding_size)
+
+    read = SimpleNamespace(seen_NU=np.zeros((3, 20)))
+    monkeypatch.setattr(controls, "initial_weights", weights)
+    monkeypatch.setattr(controls, "open_reader", lambda *_: None)
+    monkeypatch.setattr(controls, "read_features", lambda *_: read)
+    given: Any = SimpleNamespace(
+        network=SimpleNamespace(config=config), examples=None, quantity="cell"
+    )
+    assert controls._untrained_units(given, 7, 1).shape == (3, 50)
+    assert made == [embedding] * 3
+
+
+def test_so_many_held_out_tokens_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole documents, up to the one in which the bound is reached; those of training are not."""
+    part = np.array([HELD_OUT, FIT, HELD_OUT, HELD_OUT, HELD_OUT, HELD_OUT])
+    examples = replace(
+        labelled_examples(np.arange(6) % 2 == 0, part),
+        documents=[np.zeros(size, np.int64) for size in (4, 100, 6, 5)],
+        document_N=np.array([0, 1, 2, 0, 3, 3]),
+    )
+    for limit, rows in ((9, [0, 2, 3]), (10, [0, 2, 3]), (11, [0, 2, 3, 4, 5]), (4, [0, 3])):
+        monkeypatch.setattr(controls, "ABLATED_TOKENS", limit)
+        assert controls._first_held_out(examples).tolist() == rows
+
+
+@pytest.mark.parametrize(("threshold", "held"), [(None, "mean of the neuron"), (0.5, "own mean")])
+def test_what_is_no_single_neuron_is_read_and_clamped_by_itself(
+    one_of_many: ControlInput, threshold: float | None, held: str
+) -> None:
+    rows, places = np.arange(500.0)[:, None], np.arange(12.0).reshape(4, 3, 1)
+    read: Any = SimpleNamespace(seen_NU=rows, chance_MKU=places)
+    clamped: list[tuple[float, float]] = []
+    target: Any = SimpleNamespace(
+        threshold=threshold, mean=9.0, edit=lambda *how: clamped.append(how)
+    )
+    given = replace(one_of_many, column=None, target=(target, read))
+    assert given.values_N.tolist() == rows[:, 0].tolist()
+    assert given.chance_MK.tolist() == places[:, :, 0].tolist()
+    assert given.others.tolist() == list(range(300))
+    controls._clamp(given)
+    assert clamped == [(0.0, 9.0 if held == "own mean" else given.neuron.mean)]
+
+
+def test_what_tells_the_same_of_all_takes_nothing_out(one_of_many: ControlInput) -> None:
+    """Each place is at the beginning: its log-odds are one number, which has no slope."""
+    examples = replace(one_of_many.examples, protocol="position")
+    control = controls.length(replace(one_of_many, examples=examples))
+    assert control.meaning.startswith("how much was read before alone reaches ")
+    residual = control.figures["residual"]
+    assert residual["accuracy"] == one_of_many.neuron.accuracy
+    assert residual["auc"] == one_of_many.neuron.auc
+    assert control.holds
+
+
 def by_position(examples: Examples, runs: np.ndarray) -> Examples:
     """The same examples as positions of one text: in those runs, each in a block of its own."""
     return replace(examples, protocol="position", run_N=runs)
@@ -701,6 +766,10 @@ def test_marks_and_spaces_among_n_grams_are_shown_by_signs() -> None:
     )
     meaning = controls.telling_ngrams(case, counts).meaning
     assert "('b‹here›', '‹end›↵c', 'x␣y', ...)" in meaning
+    counts.telling = lambda rows: list("abcdef")
+    control = controls.telling_ngrams(case, counts)
+    assert "the 6 most telling n-grams ('a', 'b', 'c', 'd', 'e', ...)" in control.meaning
+    assert control.figures["ngrams"] == list("abcdef")
 
 
 def test_permuted_labels_are_one_for_copies_of_a_text() -> None:
@@ -715,3 +784,21 @@ def test_permuted_labels_are_one_for_copies_of_a_text() -> None:
     for where in (FIT, VALIDATION, HELD_OUT):
         assert mixed[part == where].sum() == labels[part == where].sum()
         assert (mixed != labels)[part == where].any()
+
+
+@pytest.mark.parametrize(
+    ("auc", "chance", "holds"), [(0.75, 0.25, True), (0.75, 0.375, False), (0.5, 0.0, False)]
+)
+def test_what_is_left_is_more_than_chance_or_nothing(
+    one_of_many: ControlInput,
+    monkeypatch: pytest.MonkeyPatch,
+    auc: float,
+    chance: float,
+    holds: bool,
+) -> None:
+    """A chance of just `alpha` is small enough; an AUC of just one half is none."""
+    found = SimpleNamespace(accuracy_U=[0.625], auc_U=[auc], p_value_U=[chance])
+    monkeypatch.setattr(Selector, "find", lambda *_: found)
+    control = controls.length(replace(one_of_many, alpha=0.25))
+    assert control.holds == holds
+    assert control.figures["residual"] == {"accuracy": 0.625, "auc": auc, "p_value": chance}
