@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from support.fake_networks import HashNetwork
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.vocabulary import END_ID, Vocabulary
-from textgen.errors import SamplingError
+from textgen.errors import ConfigError, SamplingError
 from textgen.model.head import log_softmax
 from textgen.options import SampleOptions
-from textgen.sampling import Generation, generate
+from textgen.sampling import Generation, generate, items
 from textgen.sampling.forms import Form
 from textgen.sampling.items import LEAST_ROUND, ItemRequest, Items, find_items
 
@@ -178,3 +179,67 @@ def test_words() -> None:
 def test_how_many(count: int) -> None:
     with pytest.raises(SamplingError, match=f"items is {count}; it must be at least 1"):
         Call().items(count, 3)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "settings", "least", "most"),
+    [
+        (None, {}, None, 50),
+        ({}, {}, None, 50),
+        ({"document_lengths": {"longest": 7}}, {}, None, 7),
+        ({"document_lengths": {"longest": 7}}, {}, 6, 7),
+        ({"document_lengths": {"longest": 7}}, {}, 12, 12),
+        ({"document_lengths": {"longest": 7}}, {"chars": "3..9"}, 12, 9),
+        ({"document_lengths": {"longest": 7}}, {"chars": "3.."}, 12, 50),
+    ],
+)
+def test_how_long_an_item_may_be(
+    corpus: Any, settings: dict[str, Any], least: int | None, most: int
+) -> None:
+    """What `chars` says, else as long as the longest document or the shortest of the form."""
+    model: Any = SimpleNamespace(corpus=corpus)
+    form: Any = SimpleNamespace(start=lambda: "begun", least=lambda state: least)
+    options = SampleOptions(length=50, **settings)
+    assert items.longest_item(model, options, None if least is None else form) == most
+
+
+@pytest.mark.parametrize(
+    ("pairs", "says"),
+    [(True, "trained on pairs; "), (False, "one text and has seen no end of an item; ")],
+)
+def test_a_model_that_knows_no_items_is_refused(pairs: bool, says: str) -> None:
+    model: Any = SimpleNamespace(writes_documents=False, reads_pairs=pairs)
+    with pytest.raises(SamplingError, match=says):
+        items.refuse_no_items(model, SampleOptions())
+    model.writes_documents = True
+    items.refuse_no_items(model, SampleOptions())
+    with pytest.raises(SamplingError, match="keep_going"):
+        items.refuse_no_items(model, SampleOptions(keep_going=True))
+
+
+@pytest.mark.parametrize(("path", "also"), [("names.txt", False), (None, True)])
+def test_where_no_text_is_known_new_items_can_do_without(
+    monkeypatch: pytest.MonkeyPatch, path: str | None, also: bool
+) -> None:
+    asked: list[Any] = []
+
+    def refuse(*words: Any) -> None:
+        asked.extend(words)
+        raise ConfigError("no such text")
+
+    monkeypatch.setattr(items, "training_text", refuse)
+    with pytest.raises(ConfigError, match="no such text") as error:
+        items.known_items(SimpleNamespace(), path)  # type: ignore[arg-type]
+    assert asked == [SimpleNamespace(), path]
+    assert ("new=False" in str(error.value)) == also
+
+
+def test_what_is_told_of_items() -> None:
+    found = tuple(items.Item(text, Generation(text, (), "end", 1.5)) for text in ("ab", "b"))
+    some = Items(found, 3, 40, "no more")
+    assert some.headline == "2 items of 40 texts; no more"
+    assert some.to_json() == {"asked": 3, "found": 2, "written": 40, "why_fewer": "no more"}
+    assert some.texts == ["ab", "b"] and some[1].text == "b"
+    (table,) = some.parts()
+    assert list(table.rows) == [("ab", 1.5), ("b", 1.5)]  # type: ignore[union-attr]
+    assert Items(found, 2, 40).headline == "2 items of 40 texts"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,15 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import textgen.sampling.novelty as novelty
-from textgen.corpus.vocabulary import END_ID
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import SamplingError
 from textgen.sampling import (
     CopiedRun,
+    Generation,
     count_documents,
     find_copies,
     find_copies_in_each,
     least_run,
 )
+from textgen.sampling.novelty import NoveltyReport
+from textgen.sampling.seed import FittedSeed
 
 
 def plain_search(text, corpus, min_run):
@@ -191,3 +196,87 @@ def test_a_run_that_counts_is_no_longer_than_a_document():
     assert least_run(np.array([5] * 500, np.uint8)) == novelty.MIN_RUN == 20
     assert least_run(np.array([], np.uint8)) == 20
     assert least_run(np.array([5, END_ID, 5, END_ID], np.uint8)) == 1
+
+
+NAMES = ("anna", "bob", "bob", "eve")
+VOCABULARY = Vocabulary.from_characters("abenov")
+
+
+def report_of(*texts, seed="", names=NAMES, is_of_documents=True):
+    """Of texts as documents with a line end between them; one that ends so ends with its mark."""
+
+    def encode(text):
+        rows = [VOCABULARY.encode(part).tolist() for part in text.split("\n")]
+        return [token for row in rows for token in (*row, END_ID)][:-1]
+
+    model = SimpleNamespace(
+        vocabulary=VOCABULARY, normalization=Normalization(), writes_documents=is_of_documents
+    )
+    corpus = SimpleNamespace(tokens=np.array(encode("\n".join((*names, ""))), np.uint8))
+    written = [
+        Generation(text.removesuffix("\n"), tuple(encode(text)), "end", 1.0) for text in texts
+    ]
+    return NoveltyReport(model, corpus, written, FittedSeed(tuple(encode(seed)), seed), "\n")
+
+
+def test_a_report_tells_runs_and_whole_documents():
+    """Two of three stand in the training text, one of these twice."""
+    report = report_of("bob\nnab", "eve\n")
+    assert report.documents == [[("bob", 2), ("nab", 0)], [("eve", 1)]]
+    assert (report.copied_share, report.longest) == (8 / 11, 4)
+    assert report.headline == (
+        "72.7% of 2 texts stands in the training text in long runs; the longest has 4 tokens"
+    )
+    assert report.text_to_json(0) == {
+        "copied_share": 4 / 7,
+        "longest": 4,
+        "min_run": 3,
+        "runs": [{"start": 0, "length": 4, "source": 5, "text": "bob\n"}],
+        "in_training_text": True,
+        "matching_documents": 2,
+        "documents": [
+            {"text": "bob", "in_training_text": True, "matching_documents": 2},
+            {"text": "nab", "in_training_text": False, "matching_documents": 0},
+        ],
+    }
+    figures = {"copied_share": 8 / 11, "longest": 4, "documents": 3, "in_training_text": 2}
+    assert report.to_json() == figures
+    pieces = [("b", True), ("o", True), ("b", True), ("\n", True)]
+    assert report.pieces(0) == [*pieces, ("n", False), ("a", False), ("b", False)]
+    # The mark at the end of the second is not shown.
+    assert report.pieces(1) == [("e", True), ("v", True), ("e", True), ("", True)]
+    share = "57.1% of the text in runs of at least 3 tokens; the longest run has 4"
+    assert report.describe_text(0) == [f"copied: {share}", "  4 tokens: bob\\n"]
+    share = "72.7% of what was written in runs of at least 3 tokens; the longest run has 4"
+    assert report.describe() == [
+        "known: 2 of 3 texts stand in the training text as a whole document",
+        "  bob (2 times)",
+        "  eve",
+        f"copied: {share}",
+    ]
+    assert [part for part in report.parts() if isinstance(part, str)] == [
+        *report.describe(),
+        *(report.describe_text(place)[0] for place in (0, 1)),
+    ]
+
+
+def test_the_seed_is_a_part_of_the_first_document_alone():
+    report = report_of("na\neve\n", "na\nna", seed="an")
+    assert report.documents == [[("anna", 1), ("eve", 1)], [("anna", 1), ("na", 0)]]
+
+
+def test_of_one_text_no_documents_are_told():
+    report = report_of("bob", "", is_of_documents=False)
+    assert report.to_json() == {"copied_share": 1.0, "longest": 3}
+    assert set(report.text_to_json(0)) == {"copied_share", "longest", "min_run", "runs"}
+    assert len(list(report.parts())) == 4
+    assert report_of(is_of_documents=False).to_json() == {"copied_share": 0.0, "longest": 0}
+
+
+def test_a_list_of_known_documents_is_cut(monkeypatch):
+    monkeypatch.setattr(novelty, "_LISTED", 2)
+    names = ("a" * 60, "b" * 61, "eve")
+    lines = report_of("\n".join(names[:2]), "bob", names=names).describe()[1:-1]
+    assert lines == [f"  {'a' * 60}", f"  {'b' * 57}..."]
+    lines = report_of("\n".join(names), names=names).describe()[1:-1]
+    assert lines == [f"  {'a' * 60}", f"  {'b' * 57}...", "  and 1 more"]
