@@ -26,12 +26,11 @@ LONG_SLEEP, LONG_LIMIT = 3.0, 2.0
 SMALL = shlex.join(SMALL_OPTIONS)
 COMPARE = "--params 5k --batch-size 4 --threads 1"
 #: Those of a few seconds, and those of many.
-FEW = [
+#: The one that prepares longest: it measures the neurons first.
+FEW = ["sample --length 50 --steer 0:3=+2"]
+MANY = [
     "eval corpus.txt",
     "inspect --file corpus.txt --top 1",
-    "sample --length 50 --steer 0:3=+2",
-]
-MANY = [
     "inspect gates",
     "inspect similar 'старик видел'",
     f"train corpus.txt --budget 1s --out new {SMALL}",

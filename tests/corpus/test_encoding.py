@@ -287,7 +287,7 @@ def test_utf8_with_bad_bytes_is_said_to_be_that(data: bytes, said: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "name"), WHOLE)
-@pytest.mark.parametrize("times", [1, 9])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.slow), 9])
 def test_another_encoding_before_utf8(text: str, name: str, times: int, tmp_path: Path) -> None:
     one = (text + "\n").encode(name) * times
     two = (text + "\n").encode() * max(1, times // 3)
