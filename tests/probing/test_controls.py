@@ -467,6 +467,7 @@ def test_a_place_within_the_margin_makes_no_difference(
     control = controls.chance_positions(given)
     assert control.holds == holds
     assert f"read at {place} " in control.meaning
+    assert control.meaning.endswith("the place counts" if holds else "makes no difference")
     assert control.figures["auc_at_its_place"] == 0.75 and control.figures["draws"] == 1
 
 
@@ -543,6 +544,10 @@ def test_margins_are_of_what_is_said_of_independent_examples(sign: float) -> Non
     said = given.probe.scores(own) > 0.0
     assert given.probe_margin == accuracy_error(said, true, counted)
     assert given.auc_margin == auc_error(given.neuron.auc, true[counted])
+    # A value of just the threshold says no.
+    cut = float(own[np.flatnonzero(counted)[0], 5])
+    said = own[:, 5] > cut if sign > 0 else own[:, 5] < cut
+    assert replace(given, threshold=cut).margin == accuracy_error(said, true, counted)
 
 
 @pytest.mark.parametrize(("units", "groups", "size"), [(101, 1, 100), (102, 5, 100), (2, 1, 1)])

@@ -144,3 +144,16 @@ def test_what_leaves_something_to_chance_is_refused(beside):
     with pytest.raises(SamplingError, match=said):
         SampleOptions(beam=2, **beside)
     SampleOptions(beam=2, temperature=0)
+
+
+def test_one_number_that_is_not_finite_is_an_error():
+    """Of any beginning: the others are finite."""
+
+    class Broken(HashNetwork):
+        def step(self, ids_B, state, edits_B=None):
+            logits_BV, state = super().step(ids_B, state)
+            logits_BV[-1, 3] = np.nan
+            return logits_BV, state
+
+    with pytest.raises(SamplingError, match="not finite"):
+        searched(Broken(len(CHARS)), 3)

@@ -24,7 +24,7 @@ from textgen.sampling import (
     generate,
     generate_live,
 )
-from textgen.sampling.networks import start, start_many
+from textgen.sampling.networks import joined, start, start_many
 from textgen.steering import LiveSteering
 
 LETTERS = "abcdefgh"
@@ -208,3 +208,16 @@ def test_a_history_beyond_all_that_is_read_costs_nothing() -> None:
         assert alone == together[0].text == each[3].text
         texts.append([text.ids for text in each])
     assert texts[0] == texts[1]
+
+
+def test_one_position_is_joined_with_nothing() -> None:
+    network = HashNetwork(9)
+    one, other = start(network, [2, 3]), start(network, [4])
+    alone = joined([one])
+    np.testing.assert_array_equal(alone.logits_BV, one.logits_BV)
+    np.testing.assert_array_equal(alone.state[0]["h"], one.state[0]["h"])
+    both = joined([one, other])
+    np.testing.assert_array_equal(both.logits_BV, [one.logits_BV[0], other.logits_BV[0]])
+    np.testing.assert_array_equal(
+        both.state[0]["h"], [one.state[0]["h"][0], other.state[0]["h"][0]]
+    )

@@ -13,7 +13,7 @@ from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import SamplingError
 from textgen.model.config import ModelConfig
 from textgen.sampling import fit_seed
-from textgen.sampling.seed import options_of
+from textgen.sampling.seed import _word_form, options_of
 
 PLAIN = Normalization()
 
@@ -218,3 +218,21 @@ def test_a_model_of_pairs_ends_its_targets_and_forgets_no_source():
         options_of(pairs, {"history": 3})
     with pytest.raises(SamplingError, match="writes the target of each source"):
         options_of(pairs, {"keep_going": True})
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "form"),
+    [
+        (" Ёж", {" Ёж", "Ёж", " ёж"}, " Ёж"),
+        (" Ёж", {"Ёж", " ёж"}, "Ёж"),
+        ("Ёж", {" Ёж", "ёж"}, " Ёж"),
+        (" Ёж", {" ёж", " еж"}, " ёж"),
+        (" Ёж", {" ЁЖ", " еж"}, " еж"),
+        ("ёж", {"ЁЖ", "Ёж"}, "Ёж"),
+        ("ёж", {"уж"}, None),
+        (" ", {" "}, " "),
+    ],
+)
+def test_a_word_takes_the_nearest_form_that_is_known(word, known, form):
+    """First as it is, then in other cases; of each, its own space first, and ё before е."""
+    assert _word_form(word, known) == form
