@@ -45,7 +45,12 @@ def command(folder: Path, *words: str) -> list[str]:
 def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command(folder, *words),
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TEXTGEN_CACHE": "cache"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "TEXTGEN_CACHE": "cache",
+            "OPENBLAS_NUM_THREADS": "1",  # NumPy's, which `--threads` does not reach.
+        },
         stdout=subprocess.DEVNULL,
         stderr=open(folder.parent / "said.txt", "ab"),
     )
@@ -182,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("speed", "kills"))
     parser.add_argument("--runs", type=int, default=24)
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, help="of a run; 500 for speed, 150 for kills")
     parser.add_argument("--params", default="60k", help="of each network, for speed")
     parser.add_argument("--turns", type=int, default=3, help="for speed")
     parser.add_argument("--kills", type=int, default=50)
@@ -193,6 +198,7 @@ def main() -> None:
     parser.add_argument("--search", action="store_true", help="kill workers of a search")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    options.steps = options.steps or (500 if options.what == "speed" else 150)
     with tempfile.TemporaryDirectory() as place:
         os.chdir(place)
         text = (ROOT / "corpora/english.txt").read_text("utf-8")
