@@ -64,7 +64,15 @@ def test_memory_of_the_newest_model(trained: Any) -> None:
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize(("columns", "color"), [("60", "always"), ("140", "never")])
+@pytest.mark.parametrize(
+    ("columns", "color"),
+    [
+        ("60", "always"),
+        ("140", "never"),
+        pytest.param("60", "never", marks=pytest.mark.slow),
+        pytest.param("140", "always", marks=pytest.mark.slow),
+    ],
+)
 def test_memory_drawn(others: Path, columns: str, color: str) -> None:
     env = {"COLUMNS": columns, "TERM": "xterm-256color"}
     one = memory("--color", color, **env)

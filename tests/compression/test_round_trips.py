@@ -76,7 +76,14 @@ def test_texts_of_many_alphabets(
 
 
 @pytest.mark.parametrize(
-    ("kind", "parts"), [*((kind, 7) for kind in KINDS), ("lstm", 1), ("words", 1)]
+    ("kind", "parts"),
+    [
+        *((kind, 7) for kind in KINDS),
+        *(
+            pytest.param(kind, 1, marks=() if kind in ("lstm", "words") else pytest.mark.slow)
+            for kind in KINDS
+        ),
+    ],
 )
 def test_a_text_in_parts(kind: str, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "LEAST_PART", 1)

@@ -38,19 +38,19 @@ def test_every_format_is_read_whatever_the_name(name: str, tmp_path: Path) -> No
 
 
 def test_only_what_is_asked_for_is_kept(tmp_path: Path) -> None:
-    """A file of 8 MB, of which two rows are wanted, is read in far less."""
+    """A file of 20 MB, of which two rows are wanted, is read in far less."""
     path = tmp_path / "large.bin"
     row = np.arange(100, dtype=np.float32).tobytes()
     with path.open("wb") as file:
-        file.write(b"20000 100\n")
-        for number in range(20_000):
+        file.write(b"50000 100\n")
+        for number in range(50_000):
             file.write(f"w{number} ".encode() + row + b"\n")
     tracemalloc.start()
-    found = read_word_vectors(path, ["w1", "w19999"])
+    found = read_word_vectors(path, ["w1", "w49999"])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert set(found.vectors) == {"w1", "w19999"}
-    np.testing.assert_array_equal(found.vectors["w19999"], np.arange(100))
+    assert set(found.vectors) == {"w1", "w49999"}
+    np.testing.assert_array_equal(found.vectors["w49999"], np.arange(100))
     assert peak < 4 * 2**20
 
 

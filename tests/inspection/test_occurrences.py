@@ -98,7 +98,10 @@ def test_a_limit_is_of_what_is_listed_not_of_what_is_counted() -> None:
     assert [one.word for one in found.shown] == ["Топор", "топор"]
 
 
-@pytest.mark.parametrize("size", [1, 7, 50, 100_000])
+@pytest.mark.parametrize(
+    "size",
+    [1, 7, 50, 100_000, *(pytest.param(size, marks=pytest.mark.slow) for size in (2, 3, 1000))],
+)
 def test_any_chunks_give_the_same(size: int) -> None:
     text = russian_text(4000) + "\n" + AXES + " don't " * 3 + "т" * 200 + " топор"
     for pattern in ("топор*", "don't", "don*", "*а", "взял  топор"):

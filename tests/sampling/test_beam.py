@@ -62,16 +62,16 @@ def test_as_many_beginnings_as_there_are_find_the_most_likely_text():
 
 @pytest.mark.parametrize("settings", [{}, {"until_end": True}, {"no_repeat": 3}], ids=str)
 def test_the_text_is_at_least_as_likely_as_the_greedy_one(settings):
-    """On 50 seeds, of which each begins another way, by a network that is as it is drawn."""
+    """On 100 seeds, of which each begins another way, by a network that is as it is drawn."""
     network = networks().one
     better = 0
-    for seed in itertools.islice(itertools.product(range(2, 11), repeat=3), 0, 700, 14):
+    for seed in itertools.islice(itertools.product(range(2, 11), repeat=3), 0, 700, 7):
         greedy_options = SampleOptions(length=12, **GREEDY, **settings)
         greedy = Generation.from_symbols(stream_text(network, CHARS, greedy_options, seed_ids=seed))
         found = searched(network, 2, 12, seed, **settings)
         assert likelihood(network, found.ids, seed) >= likelihood(network, greedy.ids, seed)
         better += found.ids != greedy.ids
-    assert better > 10
+    assert better > 20
 
 
 @pytest.mark.parametrize("settings", [{}, {"no_repeat": 2}, {"no_repeat": 4}], ids=str)

@@ -81,7 +81,10 @@ def corpus(tmp_path: Any, lines: list[str]) -> Corpus:
     return Corpus.open([path], CorpusOptions(documents="line"), vocabulary=CHARS)
 
 
-@pytest.mark.parametrize("settings", [{}, {"temperature": 0.0}, {"top_k": 1}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"temperature": 0.0}, {"top_k": 1}, pytest.param({"rng": 5}, marks=pytest.mark.slow)],
+)
 def test_all_there_are_and_no_more(settings: dict[str, Any]) -> None:
     call = Call(**settings)
     found = call.items(1000, 4)
