@@ -738,6 +738,16 @@ def test_a_soak_that_failed_or_was_too_short_is_told(campaign: ModuleType) -> No
     assert soak.figure_of([whole], effort).not_run == ()
 
 
+def instead_of_textgen(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Have the soak start other code wherever it starts textgen."""
+    import soak
+
+    start = subprocess.Popen
+    monkeypatch.setattr(
+        soak.subprocess, "Popen", lambda words, **asked: start([words[0], "-c", code], **asked)
+    )
+
+
 def test_a_command_is_watched_until_its_time_is_over(
     campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -755,11 +765,23 @@ def test_a_command_is_watched_until_its_time_is_over(
 
     failed = watched(["train", "none.txt"], lambda: 1)
     assert "exit code 6" in failed.said and "none.txt" in failed.said and not failed.is_whole
-    short = watched(["--version"], itertools.count(1).__next__)
-    assert short.is_whole and not short.said and len(short.looks) > 1
-    assert Path("old.txt").read_text("utf-8").startswith("textgen")
-    # It does no more: what its process does after that is left out, and the look at its end.
-    assert watched(["--version"], lambda: 1).looks == []
+
+    looked = itertools.count(1)
+
+    def done() -> int:
+        if (count := next(looked)) == 8:
+            Path("enough").touch()
+        return count
+
+    instead_of_textgen(
+        monkeypatch,
+        "import os, time\nprint('going')\nwhile not os.path.exists('enough'): time.sleep(0.01)",
+    )
+    short = watched([], done)
+    assert short.is_whole and not short.said and len(short.looks) > 4
+    assert Path("old.txt").read_text("utf-8") == "going\n"
+    # Where no more is done, what the process does after that is left out, and the look at its end.
+    assert watched([], lambda: 1).looks == []
     assert soak._memory(os.getpid()) > 10**7
     first = '{"step": 4, "evaluated": false}\n'
     Path("metrics.jsonl").write_text(first)
@@ -777,17 +799,15 @@ def test_a_command_that_becomes_slower_is_slower_than_its_twin(
     for name, value in (("EVERY", 0.02), ("TURN", 0.1), ("PAUSE", 0.2)):
         monkeypatch.setattr(soak, name, value)
     # It computes more and more between two of the bytes that it writes.
-    Path("slower.py").write_text(
+    instead_of_textgen(
+        monkeypatch,
         "import sys\nsize = 3000\nwhile size < 3e6:\n    sum(range(size := size + size // 40))\n"
-        "    sys.stdout.write('.')\n    sys.stdout.flush()\n"
+        "    sys.stdout.write('.')\n    sys.stdout.flush()",
     )
 
     def start(name: str) -> Any:
         out = Path(f"{name}.txt")
-        words = ["-c", "exec(open('slower.py').read())"]
-        return soak._Started(words, out, Path(f"{name}-said.txt"), lambda: out.stat().st_size)
+        return soak._Started([], out, Path(f"{name}-said.txt"), lambda: out.stat().st_size)
 
-    popen = subprocess.Popen
-    monkeypatch.setattr(soak.subprocess, "Popen", lambda c, **k: popen([c[0], *c[3:]], **k))
     course = soak.watched("bytes", start, 3600.0)
     assert course.is_whole and not course.said and course.ratios[-1][1] < 0.75
