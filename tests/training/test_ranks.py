@@ -256,6 +256,20 @@ def test_an_error_of_the_first_rank_ends_the_others_silently() -> None:
         assert other.rank is None and other.is_told
 
 
+def test_what_a_rank_wrote_before_it_ended_counts() -> None:
+    """It does both between two looks of the one that waits."""
+
+    class Late(MemoryStore):
+        def check(self, keys: list[str]) -> bool:
+            found = super().check(keys)
+            if keys == ["answer"] and not found:
+                self.values |= {"answer": b"yes", "ended/0": b"no room on the disk"}
+            return found
+
+    group = ManyRanks(1, 2, Late(), lambda: pytest.fail("nothing is connected"))
+    assert group._wait("answer", 0) == b"yes"
+
+
 def test_an_error_of_another_rank_is_told_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranks_module, "TELLING", 0.1)
 

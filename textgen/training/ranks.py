@@ -382,7 +382,8 @@ class ManyRanks:
         longest = max(0.05, self.world / 2000)
         with self._naming_the_lost():
             while not self._store.check([key]):
-                if self._store.check([f"ended/{rank}"]):
+                # It may have written, and ended, since the first look.
+                if self._store.check([f"ended/{rank}"]) and not self._store.check([key]):
                     raise self._ended(rank)
                 meanwhile()
                 now = time.monotonic()
