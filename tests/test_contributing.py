@@ -13,6 +13,10 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 RECIPES = dict(re.findall(r"^### (.*?)\n(.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL))
 
 
+def text_of(path: Path) -> str:
+    return path.read_text("utf-8")
+
+
 def rows(recipe: str) -> list[tuple[list[Path], list[str]]]:
     """The files of each row of a recipe's table, and the code that the row names."""
     found = []
@@ -59,6 +63,17 @@ def test_what_the_architecture_names_exists() -> None:
             assert (package / word).exists() or (ROOT / word).exists(), word
         elif re.fullmatch(r"[\w.]+", word) and word != "LIBRARIES" and word != "LEVELS":
             assert re.search(rf"\b{word.rpartition('.')[2]}\b", texts), word
+
+
+def test_no_test_sets_the_clock_of_the_process() -> None:
+    """Servers of other tests live by it: one that waits for a time then may wait for ever."""
+    sets = re.compile(r"setattr\(\s*(?:[\w.]+\.)?time,|setattr\(\s*\"(?:[\w.]+\.)?time\.")
+    assert sets.search('setattr(speed.time, "monotonic", f)') and sets.search(
+        'setattr("time.sleep"'
+    )
+    assert not sets.search('setattr(speed, "time", f)')
+    found = [path.name for path in (ROOT / "tests").rglob("*.py") if sets.search(text_of(path))]
+    assert found == ["test_contributing.py"]
 
 
 def test_each_two_values_meet_in_the_quick_cases() -> None:

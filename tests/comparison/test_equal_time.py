@@ -8,6 +8,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, loads: list[float], seconds: float
     monkeypatch.setattr(
         speed, "_trainer", lambda plan, tokens, path, ranks: Model(clock, next(times), load)
     )
-    monkeypatch.setattr(speed.time, "perf_counter", tick)
+    monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=tick))
     anything: Any = [None] * 3
     return speed.measure_in_turns(anything, None, anything, seconds)  # type: ignore[arg-type]
 

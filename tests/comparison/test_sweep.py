@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -260,7 +261,7 @@ def test_steps_are_measured_by_one_worker(corpus: str, monkeypatch: pytest.Monke
     plan = {"budget": 60.0, "steps": {"gru": 6}}
     Path("shared/plan.json").write_text(json.dumps(plan))
     monkeypatch.setattr(textgen.comparison.runs, "plan_together", None)
-    monkeypatch.setattr(claims.time, "sleep", lambda _: None)
+    monkeypatch.setattr(claims, "time", SimpleNamespace(**vars(time) | {"sleep": lambda _: None}))
     with Worker(SWEEP) as other:
         assert other.take(sweep.PLANNING, None)
         *_, last = compare(replace(BASE, steps=None, budget=60), stop=soon())

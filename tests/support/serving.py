@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import subprocess
+import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -87,6 +89,15 @@ class Served:
             yield client
 
 
+def all_stacks() -> str:
+    """Where each thread of this process is."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return "\n".join(
+        f"{names.get(ident)}:\n{''.join(traceback.format_stack(frame))}"
+        for ident, frame in sys._current_frames().items()
+    )
+
+
 @contextmanager
 def serving(models: Sequence[textgen.Model], **settings: Any) -> Iterator[Served]:
     """Serve models at a free port, until the block ends."""
@@ -111,7 +122,7 @@ def serving(models: Sequence[textgen.Model], **settings: Any) -> Iterator[Served
     finally:
         stop.set()
         thread.join(30)
-    assert not thread.is_alive()
+    assert not thread.is_alive(), all_stacks()
 
 
 @contextmanager
