@@ -140,7 +140,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "voices" / label / "text.txt").write_text(part)
     sentences = [" ".join(part.split()) for part in text.split(".") if part.strip()]
     rows = [f"{number % 2}\t{sentence}\n" for number, sentence in enumerate(sentences)]
-    (folder / "reviews.tsv").write_text("".join(rows))
+    for name in ("reviews.tsv", "other_reviews.tsv"):
+        (folder / name).write_text("".join(rows))
     numbers = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
     pairs = [f"{word}\t{number}\n" for number, word in enumerate(numbers, 1)]
     (folder / "pairs.tsv").write_text("".join(pairs))

@@ -79,7 +79,7 @@ FORMS = [
     {"rhyme": "ABAB", "line_chars": "10..25"},
     {"rhyme": "AAA.", "line_chars": "6..20", "without": "g", "acrostic": "lost"},
     {"rhyme": "AABB", "syllables": "4,4,3,3", "line_chars": "..40"},
-    {"rhyme": "ABAB", "match": r"([A-Z][a-z ]+\n?)+", "line_chars": "8..25"},
+    {"rhyme": "ABAB", "match": r"([A-Za-z][a-z ]+\n?)+", "line_chars": "8..25"},
     {"rhyme": "AABB", "chars": "60..64", "line_chars": "8..20", "include": ("dove",)},
     {"acrostic": "love", "line_chars": "9..14", "match_line": r"[a-z]+( [a-z]+)*", "without": "k"},
     {"lines": 2, "include": ("love",), "chars": "30..40", "without": "s"},
