@@ -362,8 +362,9 @@ def test_every_filter_of_the_engine_is_among_the_random_options() -> None:
     rng = np.random.default_rng(0)
     drawn = [choice_settings(random_options(rng)) for _ in range(50)]
     for field in fields(ChoiceSettings):
-        # The others are the model's symbols', and a rate bears on the next token alone.
-        if field.name not in ("banned", "junctions", "biases", "starts", "mirostat_rate"):
+        # The others are the symbols' or the text's; a rate bears on the next token alone.
+        others = ("banned", "junctions", "biases", "starts", "surprise", "mirostat_rate")
+        if field.name not in others:
             values = {getattr(settings, field.name) for settings in drawn}
             assert len(values) > 1, f"random_options never changes {field.name}; add it there"
 

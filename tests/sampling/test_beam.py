@@ -99,6 +99,8 @@ def test_a_document_that_ends_is_compared_with_those_that_go_on():
     network = ScriptNetwork(len(CHARS), [3, 4, END_ID])
     found = searched(network, 3, 50, until_end=True)
     assert (found.ids, found.finish_reason) == ((3, 4, END_ID), "end")
+    # No beginning is as likely as it, so nothing more is read.
+    assert len(network.fed) == 3
     going = searched(network, 3, 7, keep_going=True, separator="\n")
     assert going.text == "\n".join(map(CHARS.decode, ([3, 4], [3, 4], [3])))
 
@@ -117,10 +119,10 @@ def test_a_search_keeps_to_a_form():
 
 def test_texts_after_several_seeds_are_each_alone():
     network = networks().one
-    options = SampleOptions(beam=3, length=10)
     seeds = [[2], [3, 4], []]
-    for seed, text in zip(seeds, generate(network, CHARS, seeds, options), strict=True):
-        assert text == searched(network, 3, 10, seed)
+    for beam in (1, 3):
+        texts = generate(network, CHARS, seeds, SampleOptions(beam=beam, length=10))
+        assert texts == [searched(network, beam, 10, seed) for seed in seeds]
 
 
 @pytest.mark.parametrize(
@@ -157,3 +159,12 @@ def test_one_number_that_is_not_finite_is_an_error():
 
     with pytest.raises(SamplingError, match="not finite"):
         searched(Broken(len(CHARS)), 3)
+
+
+@pytest.mark.parametrize("beam", [0, 1, 2])
+def test_where_nothing_may_come_next_is_an_error(beam):
+    """Options refuse a form beside `no_repeat`; a form that is given apart can meet it."""
+    form = form_of(SampleOptions(match="аа"), CHARS)
+    options = SampleOptions(beam=beam, length=5, no_repeat=1)
+    with pytest.raises(SamplingError, match="no token can be chosen"):
+        list(stream_text(HashNetwork(len(CHARS)), CHARS, options, form=form))

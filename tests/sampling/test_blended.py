@@ -143,11 +143,28 @@ def test_models_in_turn_write_words_by_their_shares(weights, text):
     network = BlendedNetwork(networks, symbols, weights, alternate=True)
     options = SampleOptions(length=len(text), temperature=0.0)
     assert "".join(one.text for one in stream_text(network, vocabulary, options)) == text
-    # Several spaces are one: the turn passes at the first.
-    ids = vocabulary.encode("a \n").tolist()
-    by_next = start(network, ids).logits_BV, start(network, ids[:2]).logits_BV
-    np.testing.assert_array_equal(by_next[0][0] > -1, np.arange(len(vocabulary)) == index[" "])
-    assert by_next[1].argmax() == index[text[2]]
+    # Several spaces are one: the turn passes at the first. At the beginning it does not pass.
+    for before, letter in (("a ", text[2]), ("a  ", text[2]), ("a\n ", text[2]), (" ", text[0])):
+        ids = vocabulary.encode(before).tolist()
+        assert start(network, ids).logits_BV[0].argmax() == index[letter]
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "before", "letter"),
+    [
+        (Vocabulary.from_characters("ab \u2003"), "a\u2003a ", "a"),
+        (Vocabulary.utf8(), "aa ", "b"),
+        # Its second byte alone would be a no-break space.
+        (Vocabulary.utf8(), "àa ", "b"),
+    ],
+)
+def test_at_which_symbols_the_turn_passes(vocabulary, before, letter):
+    index = vocabulary.symbol_index()
+    networks = [Word(len(vocabulary), index[own], index[" "]) for own in "ab"]
+    symbols = UnitedSymbols([vocabulary, vocabulary])
+    network = BlendedNetwork(networks, symbols, (0.5, 0.5), alternate=True)
+    logits_BV = start(network, vocabulary.encode(before).tolist()).logits_BV
+    assert logits_BV[0].argmax() == index[letter]
 
 
 def test_what_the_writing_model_lacks_is_not_written_in_turn():

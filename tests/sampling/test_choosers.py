@@ -13,7 +13,7 @@ from textgen.errors import ConfigError, SamplingError
 from textgen.model.network import StepNetwork
 from textgen.options import command_text
 from textgen.sampling import SampleOptions, generate, stream_text
-from textgen.sampling.choice import Chooser, SymbolGenerator, symbol_rules
+from textgen.sampling.choice import Chooser, SymbolGenerator, choice_settings, symbol_rules
 from textgen.sampling.filters import apply_no_repeat
 from textgen.sampling.stream import Stream
 from textgen.temperatures import Temperatures, parse_temperature, temperatures_of
@@ -110,6 +110,20 @@ def test_temperatures_in_turns_and_by_parts(together):
         texts = generate(Flat(0.1), CHARS, [[]] * 16, options, together=together)
         rows = np.array([[char == "а" for char in text.text] for text in texts])
         assert (rows.all(axis=0) == certain).all()
+
+
+@pytest.mark.parametrize(
+    ("temperature", "turns", "first"),
+    [
+        (0.5, (), 0.5),
+        ("1.5,0.2", (1.5, 0.2), 1.5),
+        ("1.5@0..20", (), 1.5),
+        ("1.5@s2", (), 0.8),
+    ],
+)
+def test_the_engine_is_told_numbers(temperature, turns, first):
+    settings = choice_settings(SampleOptions(temperature=temperature))
+    assert (settings.turns, settings.temperature) == (turns, first)
 
 
 def test_temperatures_by_sentences():

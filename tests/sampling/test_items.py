@@ -171,6 +171,16 @@ def test_bytes_make_whole_characters() -> None:
     assert all(1 <= len(text) <= 2 and "\ufffd" not in text for text in found.texts)
 
 
+def test_none_of_a_training_text_of_bytes() -> None:
+    """One character is four tokens there, and known all the same."""
+    training = SimpleNamespace(tokens=np.append(Vocabulary.utf8().encode("😀"), END_ID))
+    beginning = "😀".encode()[:3].decode("latin-1")
+    found = Call(Vocabulary.utf8(), beginning).items(100, 1, training=training)  # type: ignore[arg-type]
+    assert set(found.texts) == set(map(chr, range(0x1F600, 0x1F640))) - {"😀"}
+    assert found.why_fewer is not None
+    assert found.why_fewer.endswith("1 character, but for 1 in the training text")
+
+
 def test_words() -> None:
     vocabulary = Vocabulary("word", ("", "", "ab", " ab", " c", "."), folded=False)
     found = Call(vocabulary).items(10_000, 4)

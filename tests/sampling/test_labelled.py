@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.fake_networks import HashNetwork
 from support.models import random_weights
 
 from textgen.api import Model
@@ -16,8 +18,11 @@ from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import ConfigError, SamplingError
 from textgen.model.config import ModelConfig
+from textgen.model.edit import Edit
 from textgen.model.label_vectors import with_label
 from textgen.model.numpy_network import NumpyNetwork
+from textgen.sampling.labelled import LabelledNetwork
+from textgen.steering import LabelEdit
 
 TEXT = "abcdefghij .\n"
 
@@ -77,6 +82,57 @@ def test_each_character_is_chosen_under_its_label(
         count, "ab", label=label, length=20, temperature=0.0, keep_going=False
     )
     assert {text.text for text in written} == {greedy(model, shares, "ab")}
+
+
+def label_edit(name: str) -> LabelEdit:
+    return LabelEdit(layer=0, state="h", scale=1.0, shift=0.0, unit=0, shares={name: 1.0})
+
+
+def test_each_row_is_read_under_its_own_label(model: Model) -> None:
+    """Texts that are written together may be in different sentences; other edits go their way."""
+    voices = model._voices
+    opened: list[dict[str, float]] = []
+
+    def open_under(shares: Mapping[str, float]) -> NumpyNetwork:
+        opened.append(dict(shares))
+        return NumpyNetwork(*with_label(voices.config, voices.weights, shares))
+
+    labels = [label_edit(name) for name in "AB"]
+    held = Edit(layer=0, state="h", unit=2, scale=0.0, shift=3.0)
+    network = LabelledNetwork(labels[0], open_under)
+    alone = [open_under(label.shares) for label in labels]
+    del opened[1:]
+    ids_B = np.array([3, 4, 5, 6])
+    edits_B = [(labels[1],), (labels[0], held), (labels[1], held), ()]
+    logits_BV, state = network.step(ids_B, network.zero_state(4), edits_B)
+    for row, (own, rest) in enumerate([(1, ()), (0, (held,)), (1, (held,)), (0, ())]):
+        by_hand = alone[own].step(ids_B[row : row + 1], alone[own].zero_state(1), [rest])
+        np.testing.assert_allclose(logits_BV[row], by_hand[0][0], atol=1e-6)
+        for layer, expected in zip(state, by_hand[1], strict=True):
+            for name, value in expected.items():
+                np.testing.assert_allclose(layer[name][row], value[0], atol=1e-6)
+    assert opened == [{"A": 1.0}, {"B": 1.0}]
+
+
+def test_mixtures_that_are_not_needed_any_more_are_closed() -> None:
+    """Of nine the one that was needed least recently; the first is needed again and again."""
+    opened: list[str] = []
+
+    def open_under(shares: Mapping[str, float]) -> HashNetwork:
+        opened.extend(shares)
+        return HashNetwork(9)
+
+    labels = [label_edit(name) for name in "abcdefghi"]
+    network = LabelledNetwork(labels[0], open_under)
+    state = network.zero_state(1)
+    for label in labels:
+        network.step(np.array([3]), state, [(label,)])
+        network.step(np.array([3]), state)
+    assert "".join(opened) == "abcdefghi"
+    network.step(np.array([3]), state, [(labels[2],)])
+    assert "".join(opened) == "abcdefghi"
+    network.step(np.array([3]), state, [(labels[1],)])
+    assert "".join(opened) == "abcdefghib"
 
 
 def test_a_label_is_no_other_models_business(model: Model) -> None:

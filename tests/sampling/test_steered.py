@@ -232,3 +232,11 @@ def test_a_cursor_of_what_always_acts_asks_nothing_more() -> None:
     assert not ended.is_settled
     assert ended.follow([3, 4, 5]) == 1
     assert ended.is_settled and ended.edits == ()
+
+
+@pytest.mark.parametrize("vocabulary", [CHARS, WORDS], ids=["char", "word"])
+def test_letters_are_known_of_symbols(vocabulary: Vocabulary) -> None:
+    letters_V = Cursor(plan("0:3.c=-2@s1,+2@s2.."), vocabulary).letters_V
+    letters = {vocabulary.symbols[token] for token in np.flatnonzero(letters_V)}
+    assert letters == (set("абвгд") if vocabulary is CHARS else {"а"})
+    assert letters_V.shape == (len(vocabulary),)

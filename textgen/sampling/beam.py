@@ -105,9 +105,8 @@ class BeamWriter:
         going: list[_Beginning] = []
         # Some of them end, and others take their places.
         for row, token in _largest(scores_BV, 2 * self._options.beam):
-            if len(going) == self._options.beam:
-                break
-            self._take(self._longer(row, token, allowed_BV, logprobs_BV, prices_B), going)
+            if len(going) < self._options.beam:
+                self._take(self._longer(row, token, allowed_BV, logprobs_BV, prices_B), going)
         if not any(beginning.is_greedy for beginning in going):
             for row, beginning in enumerate(self._going):
                 if beginning.is_greedy:
@@ -178,11 +177,15 @@ class BeamWriter:
 
 
 def _largest(scores_BV: NDArray[np.float64], count: int) -> list[tuple[int, int]]:
-    """Row and token of the largest scores, the largest first; of equal ones the first."""
+    """Row and token of the largest scores, the largest first; of equal ones the first.
+
+    Raises:
+        SamplingError: Nothing may come next, as where no choice is possible in a text alone.
+    """
     flat = scores_BV.ravel()
     count = min(count, int(np.count_nonzero(np.isfinite(flat))))
     if count == 0:
-        return []
+        raise SamplingError(NOT_FINITE)
     border = np.partition(flat, len(flat) - count)[len(flat) - count]
     places = np.flatnonzero(flat >= border)
     order = np.argsort(-flat[places], kind="stable")[:count]

@@ -42,7 +42,7 @@ from textgen.model.network import Engine
 from textgen.native.sampler import ChoiceSettings, Chosen, Places, choose
 from textgen.options import RNG_LIMIT, SampleOptions, parse_bias
 from textgen.sampling.course import Course
-from textgen.sampling.filters import FILTERS, filter_logits, first_surprise
+from textgen.sampling.filters import FILTERS, filter_logits
 from textgen.settings import quoted
 
 #: Samples under one seed, and draws of one sample.
@@ -219,7 +219,8 @@ def choice_settings(options: SampleOptions, rules: SymbolRules | None = None) ->
     """The settings of `options` for the native engine: those whose names it has.
 
     The unknown token is never chosen, the end mark only where a document may end, and no token
-    after one that it never follows: `Vocabulary.junctions`.
+    after one that it never follows: `Vocabulary.junctions`. Mirostat's bound is the text's own:
+    `Chooser.settings`.
     """
     own = {field.name for field in fields(ChoiceSettings)}
     rules = rules or SymbolRules()
@@ -230,7 +231,6 @@ def choice_settings(options: SampleOptions, rules: SymbolRules | None = None) ->
     return ChoiceSettings(
         key=SymbolGenerator(options.rng).key,
         turns=() if options.temperatures is None else options.temperatures.turns,
-        surprise=first_surprise(options) if options.mirostat else 0.0,
         junctions=rules.junctions,
         biases=rules.biases,
         starts=rules.starts,
@@ -287,8 +287,7 @@ class Chooser:
         """
         if not course.moves:
             return self._settings
-        surprise = course.surprise if self._options.mirostat else 0.0
-        return replace(self._settings, temperature=course.temperature, surprise=surprise)
+        return replace(self._settings, temperature=course.temperature, surprise=course.surprise)
 
     def choose(
         self,
@@ -381,16 +380,13 @@ class Chooser:
         previous_B: NDArray[np.integer] | None,
         courses: Sequence[Course],
     ) -> Chosen:
-        surprises_B = None
-        if courses and self._options.mirostat:
-            surprises_B = np.array([course.surprise for course in courses])
         filtered_BV = filter_logits(
             allowed_BV,
             self._options,
             recent_BN,
             biases=self._settings.biases,
             temperatures=self._temperatures(counters_B, previous_B, courses),
-            surprises=surprises_B,
+            surprises=np.array([course.surprise for course in courses]) if courses else None,
         )
         uniforms = uniforms_at(self._settings.key, counters_B)
         ids, probabilities = choose_symbols(filtered_BV, uniforms)
