@@ -44,12 +44,12 @@ def write_text(folder: Path, megabytes: int, files: int) -> None:
                 file.write(block)
 
 
-def watched(look: Callable[[], None], work: Callable[[], None]) -> float:
-    """Look again and again while something is done; its seconds."""
+def watched(look: Callable[[], None], work: Callable[[], None], every: float = 0.05) -> float:
+    """Look every so many seconds while something is done; its seconds."""
     done = threading.Event()
 
     def watch() -> None:
-        while not done.wait(0.05):
+        while not done.wait(every):
             look()
 
     watcher = threading.Thread(target=watch)
@@ -121,7 +121,8 @@ def several(folder: Path, what: str, budget: float, processes: int) -> None:
                 for kind in own:
                     own[kind] = max(own[kind], resident_mb(kind, process.name))
 
-    seconds = watched(look, lambda: subprocess.run(words, check=True) and None)
+    # Looking goes through all processes of the machine.
+    seconds = watched(look, lambda: subprocess.run(words, check=True) and None, every=0.5)
     for rank, own in sorted(peaks.items()):
         print(
             f"{what}, {rank}: peak {own['RssAnon']:.0f} MB anonymous, {own['RssFile']:.0f} MB "

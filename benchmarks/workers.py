@@ -49,7 +49,6 @@ def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "TEXTGEN_CACHE": "cache",
-            "OPENBLAS_NUM_THREADS": "1",  # NumPy's, which `--threads` does not reach.
         },
         stdout=subprocess.DEVNULL,
         stderr=open(folder.parent / "said.txt", "ab"),

@@ -113,6 +113,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "optuna": (set(), {"comparison.study"}),
     "submitit": (set(), {"comparison.submission"}),
     "wcwidth": (set(), {"terminal.text"}),
+    "threadpoolctl": (set(), {"runtime"}),
     "IPython": (set(), {"notebook.live_training"}),
 }
 FREE = {"numpy"}

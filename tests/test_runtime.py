@@ -212,6 +212,26 @@ def test_threads_are_set_within_a_block_only() -> None:
         assert torch.get_num_threads() == before
 
 
+def test_numpy_computes_with_no_more_threads_than_it_has() -> None:
+    code = (
+        "import numpy\nfrom threadpoolctl import threadpool_info\n"
+        "from textgen.runtime import computing_threads\n"
+        "def now(): return {one['num_threads'] for one in threadpool_info()}\n"
+        "for count in (1, 2, 9):\n"
+        "    with computing_threads(count, torch=False): print(now())\n"
+        "print(now())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment() | {"OPENBLAS_NUM_THREADS": "2"},
+        check=True,
+    )
+    limited, *others, as_before = result.stdout.splitlines()
+    assert limited == "{1}" and set(others) == {as_before}
+
+
 def test_a_choice_as_plain_data() -> None:
     choice = Choice("device", "cpu", "asked for")
     assert choice.to_dict() == {

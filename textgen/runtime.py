@@ -293,24 +293,31 @@ def _number_in(path: str) -> int:
 
 @contextmanager
 def computing_threads(count: int, *, torch: bool = True) -> Iterator[None]:
-    """Let torch compute with `count` threads inside the block, as before after it.
+    """Let torch and NumPy compute with `count` threads inside the block, as before after it.
+
+    NumPy's threads wait for their next product on their cores, which somebody else may need.
 
     Args:
-        count: Threads.
+        count: Threads. NumPy is never given more than it has.
         torch: Whether torch computes at all. The native engine is told its threads by its path,
             and torch is not loaded on its account.
     """
-    if not torch:
-        yield
-        return
-    from torch import get_num_threads, set_num_threads
+    from threadpoolctl import ThreadpoolController
 
-    before = get_num_threads()
-    set_num_threads(count)
-    try:
-        yield
-    finally:
-        set_num_threads(before)
+    blas = ThreadpoolController().select(user_api="blas")
+    fewer = min([count, *(library["num_threads"] for library in blas.info())])
+    with blas.limit(limits=fewer):
+        if not torch:
+            yield
+            return
+        from torch import get_num_threads, set_num_threads
+
+        before = get_num_threads()
+        set_num_threads(count)
+        try:
+            yield
+        finally:
+            set_num_threads(before)
 
 
 _DURATION = re.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,25 @@ def test_what_is_measured(compared: list[Any]) -> None:
             assert run.figures.steps == 6 and run.figures.chars_seen == 6 * 64
             assert run.memory.max_lag == 149  # of 600 tokens; of 802 it is 200
             assert all(0 <= gate.below + gate.above <= 1 for gate in run.gates)
+
+
+def test_what_is_measured_computes_with_the_threads_of_the_training(
+    corpus: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NumPy's products too, which would take all cores from another worker of the machine."""
+    order: list[Any] = []
+
+    @contextmanager
+    def computing_threads(count: int, *, torch: bool) -> Iterator[None]:
+        order.append((count, torch))
+        yield
+        order.append("as before")
+
+    monkeypatch.setattr("textgen.comparison.runs.computing_threads", computing_threads)
+    for event in compare_cells([corpus], VARIANTS[1:2], BASE, params=6000, rngs=(1,)):
+        order.append(type(event))
+    assert order.index((1, False)) < order.index(Measured)
+    assert order[-2:] == [Compared, "as before"]
 
 
 def test_the_record_has_a_version_and_all_runs(compared: list[Any]) -> None:

@@ -52,6 +52,6 @@ if [ ! -d "$folder/site" ]; then
         --only-binary=:all: --implementation cp --python-version "$version" \
         --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64 \
         --constraint constraints.txt numpy pytest pytest-timeout hypothesis rich typer safetensors \
-        tqdm plotext matplotlib platformdirs wcwidth pip
+        tqdm plotext matplotlib platformdirs wcwidth threadpoolctl pip
     mv "$folder/site.new" "$folder/site"
 fi

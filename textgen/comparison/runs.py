@@ -30,7 +30,7 @@ from textgen.files import atomic_write_text, is_link_at, make_folder, os_reason,
 from textgen.notebook import Part, Shown
 from textgen.options import TrainOptions
 from textgen.progress import task
-from textgen.runtime import choose_threads
+from textgen.runtime import choose_threads, computing_threads
 from textgen.table import Table, finite
 from textgen.terminal.humanize import plural
 from textgen.training.data import TrainingData, open_data
@@ -370,11 +370,21 @@ class Runs:
             finish: Makes the result of the fields of `Comparison`.
             kind: What `measure` makes.
         """
+        # What is measured of a run computes with as many threads as its training.
+        with computing_threads(choose_threads(self.planned[0].options.threads).value, torch=False):
+            if self.join:
+                yield from self._shared(measure, finish, kind)
+            else:
+                yield from self._in_order(measure, finish)
+
+    def _in_order(
+        self,
+        measure: Callable[[Job, RunFigures, SavedModel], Run],
+        finish: Callable[..., Result],
+    ) -> Iterator[Happening | Compared[Result]]:
+        """Train and measure one run after the other, as the only worker."""
         done: list[Run] = []
         jobs = self.planned
-        if self.join:
-            yield from self._shared(measure, finish, kind)
-            return
         for number, job in enumerate(jobs, 1):
             place: dict[str, Any] = {"label": job.label, "number": number, "runs": len(jobs)}
             with task(f"{number}/{len(jobs)} {job.label}"):

@@ -103,9 +103,6 @@ class Work:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "textgen", *self.words],
                 start_new_session=alone and sys.platform != "win32",
-                # NumPy would compute on all cores, and wait there for its next product: two workers
-                # of one machine would take the cores from each other.
-                env={"OPENBLAS_NUM_THREADS": "1", **os.environ},
             )
         code = self._process.wait()
         folder = Path(os.environ["SUBMITIT_FOLDER"])

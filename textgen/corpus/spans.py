@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.corpus.windows import Tokens, mix
+from textgen.progress import track
 
-#: Tokens handled at a time.
-_SCAN = 1 << 20
+#: Tokens handled at a time: few enough for what is computed of them to stay in a core's cache.
+_SCAN = 1 << 16
 
 Integers = NDArray[np.int64]
 
@@ -75,7 +76,8 @@ def span_chars(tokens: Tokens, spans: Spans, vocabulary: Vocabulary) -> Integers
     if vocabulary.level == "char":
         return spans.stops - spans.starts
     lengths = vocabulary.symbol_lengths()
-    chars: Integers = _sums(spans, lambda places, _: lengths[tokens[places]], np.int64)
+    what = "counting the characters of the documents"
+    chars: Integers = _sums(tokens, spans, lambda ids, _: lengths[ids], np.int64, what)
     if vocabulary.folded:
         # The first word of a document has a space in front that is not in the text.
         chars -= tokens[np.maximum(spans.starts - 1, 0)] == END_ID
@@ -87,13 +89,14 @@ def span_hashes(tokens: Tokens, spans: Spans, vocabulary: Vocabulary) -> NDArray
     """Return a hash of each stretch, `(S,)`; it depends on the symbols, not on their ids."""
     symbols = np.array([zlib.crc32(symbol.encode()) for symbol in vocabulary.symbols], np.uint64)
 
-    def mixed(places: Integers, offsets: Integers) -> NDArray[np.uint64]:
+    def mixed(ids: Tokens, offsets: Integers) -> NDArray[np.uint64]:
         result: NDArray[np.uint64] = mix(
-            (offsets.astype(np.uint64) << np.uint64(32)) | symbols[tokens[places]]
+            (offsets.astype(np.uint64) << np.uint64(32)) | symbols[ids]
         )
         return result
 
-    hashes: NDArray[np.uint64] = mix(_sums(spans, mixed, np.uint64))
+    what = "comparing the documents"
+    hashes: NDArray[np.uint64] = mix(_sums(tokens, spans, mixed, np.uint64, what))
     return hashes
 
 
@@ -110,26 +113,38 @@ def document_lengths(chars: Integers) -> DocumentLengths:
 
 def gather(tokens: Tokens, spans: Spans) -> Iterator[Tokens]:
     """Yield stretches one after the other, each with an end mark, in pieces of bounded size."""
-    for rows, offsets in _pieces(spans.stops - spans.starts + 1):
-        found = spans.starts[rows] + offsets
-        is_end = found == spans.stops[rows]
-        ids = tokens[np.where(is_end, spans.starts[rows], found)]
-        ids[is_end] = END_ID
+    sizes = spans.stops - spans.starts
+    for rows, offsets in _pieces(sizes + 1):
+        inside = offsets < sizes[rows]
+        ids = np.full(len(offsets), END_ID, tokens.dtype)
+        ids[inside] = _read(tokens, rows, (spans.starts[rows] + offsets)[inside])
         yield ids
 
 
-def _sums(spans: Spans, value: Any, dtype: Any) -> Any:
-    """The sum of `value(places, offsets)` over the tokens of each stretch, `(S,)`."""
+def _sums(tokens: Tokens, spans: Spans, value: Any, dtype: Any, what: str) -> Any:
+    """The sum of `value(ids, offsets)` over the tokens of each stretch, `(S,)`."""
     sums = np.zeros(len(spans), dtype)
-    for rows, offsets in _pieces(spans.stops - spans.starts):
+    sizes = spans.stops - spans.starts
+    pieces = track(_pieces(sizes), what, int(sizes.sum()), lambda piece: len(piece[1]))
+    for rows, offsets in pieces:
         first = np.flatnonzero(np.diff(rows, prepend=-1))
-        values = value(spans.starts[rows] + offsets, offsets)
+        values = value(_read(tokens, rows, spans.starts[rows] + offsets), offsets)
         sums[rows[first]] += np.add.reduceat(values, first)
     return sums
 
 
+def _read(tokens: Tokens, rows: Integers, places: Integers) -> Tokens:
+    """The tokens at places as `_pieces` makes them: within one row they lie side by side."""
+    if len(rows) == 1 and len(places):
+        return tokens[int(places[0]) : int(places[-1]) + 1]
+    return tokens[places]
+
+
 def _pieces(sizes: Integers) -> Iterator[tuple[Integers, Integers]]:
-    """All places in rows of these sizes, a scan at a time: index of the row, place in it."""
+    """All places in rows of these sizes, a scan at a time: index of the row, place in it.
+
+    Where all of them lie in one row, its index stands once.
+    """
     ends = np.cumsum(sizes)
     total = int(ends[-1]) if len(ends) else 0
     for start in range(0, total, _SCAN):
@@ -138,5 +153,7 @@ def _pieces(sizes: Integers) -> Iterator[tuple[Integers, Integers]]:
         last = int(np.searchsorted(ends, stop - 1, side="right")) + 1
         begins = ends[first:last] - sizes[first:last]
         parts = np.minimum(ends[first:last], stop) - np.maximum(begins, start)
-        rows = np.repeat(np.arange(first, last), parts)
+        rows = np.arange(first, last)
+        if len(rows) > 1:
+            rows = np.repeat(rows, parts)
         yield rows, np.arange(start, stop) - begins[rows - first]
