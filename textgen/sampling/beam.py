@@ -103,10 +103,9 @@ class BeamWriter:
         likelihoods_B = np.array([beginning.likelihood for beginning in self._going])
         scores_BV = np.where(np.isneginf(allowed_BV), -np.inf, logprobs_BV + likelihoods_B[:, None])
         going: list[_Beginning] = []
-        # Some of them end, and others take their places.
-        for row, token in _largest(scores_BV, 2 * self._options.beam):
-            if len(going) < self._options.beam:
-                self._take(self._longer(row, token, allowed_BV, logprobs_BV, prices_B), going)
+        # Where one of them ends, none takes its place: what is less likely will not be the best.
+        for row, token in _largest(scores_BV, self._options.beam):
+            self._take(self._longer(row, token, allowed_BV, logprobs_BV, prices_B), going)
         if not any(beginning.is_greedy for beginning in going):
             for row, beginning in enumerate(self._going):
                 if beginning.is_greedy:
