@@ -9,7 +9,7 @@ import pytest
 
 from textgen.errors import SamplingError
 from textgen.sampling import SymbolGenerator, choose_symbols
-from textgen.sampling.choice import DRAW_LIMIT, splitmix64
+from textgen.sampling.choice import DRAW_LIMIT, hold_to, splitmix64
 
 
 def test_splitmix64_gives_the_published_values():
@@ -146,6 +146,17 @@ def test_output_that_is_not_finite_is_an_error(bad):
         choose_symbols(logits, [0.5, 0.5])
     with pytest.raises(SamplingError, match="not finite"):
         choose_symbols(np.full((1, 3), -np.inf), [0.5])
+
+
+def test_what_a_form_costs_and_where_it_leaves_nothing():
+    """By hand: of four alike a half costs one bit, and a quarter two; any row alone is an error."""
+    allowed = np.array([[True, True, False, False], [False, False, False, True]])
+    free = np.zeros((2, 4), np.float32)
+    np.testing.assert_allclose(hold_to(free, allowed), [1.0, 2.0], rtol=1e-12)
+    np.testing.assert_array_equal(np.isfinite(free), allowed)
+    allowed[1] = False
+    with pytest.raises(SamplingError, match="not finite"):
+        hold_to(np.zeros((2, 4), np.float32), allowed)
 
 
 @pytest.mark.parametrize(("rng", "index"), [(-1, 0), (2**64, 0), (0, -1), (0, 2**24)])

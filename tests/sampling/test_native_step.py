@@ -24,6 +24,7 @@ from textgen.sampling import (
     SampleOptions,
     SamplingNetworks,
     Writer,
+    filters,
     generate,
     stream_text,
     writing,
@@ -244,8 +245,9 @@ def test_a_filter_that_the_engine_lacks_is_numpys(monkeypatch: pytest.MonkeyPatc
         return logits
 
     # No setting of the engine is called so.
-    monkeypatch.setattr("textgen.sampling.choice.FILTERS", ((drop, "length"),))
-    monkeypatch.setattr("textgen.sampling.filters.FILTERS", ((drop, "length"),))
+    more = (*filters.FILTERS, (drop, "length"))
+    monkeypatch.setattr("textgen.sampling.choice.FILTERS", more)
+    monkeypatch.setattr("textgen.sampling.filters.FILTERS", more)
     ids = [s.id for s in stream_text(networks.one, CHARS, options)]
     assert asked and plain[0] not in ids
     texts = generate(networks.many, CHARS, [()] * 5, options)

@@ -207,7 +207,7 @@ def _starts(vocabulary: Vocabulary) -> bytes:
     within = (
         symbol >= "\x80" or symbol.isalnum()
         if vocabulary.level == "byte"
-        else symbol.isalnum() or unicodedata.category(symbol[-1:] or " ").startswith("M")
+        else symbol.isalnum() or unicodedata.category(symbol or " ").startswith("M")
         for symbol in vocabulary.symbols
     )
     starts = bytearray(not is_within for is_within in within)
