@@ -7,10 +7,19 @@ import math
 import numpy as np
 import pytest
 from support.fake_networks import HashNetwork
+from support.models import random_weights
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import SamplingError
-from textgen.sampling import Generation, SampleOptions, generate, stream_text
+from textgen.model.config import ModelConfig
+from textgen.native.library import missing_reason, supported_isas
+from textgen.sampling import (
+    Generation,
+    SampleOptions,
+    SamplingNetworks,
+    generate,
+    stream_text,
+)
 
 CHARS = Vocabulary.from_characters("abcd")
 NETWORK = HashNetwork(len(CHARS))
@@ -64,6 +73,17 @@ def test_texts_keep_to_the_form_and_are_never_stuck(length, until_end):
     alone = generate(NETWORK, CHARS, seeds, options, form=Pairs(6), together=False)
     assert [text.ids for text in alone] == [text.ids for text in texts]
     assert [text.form_bits for text in alone] == pytest.approx([text.form_bits for text in texts])
+
+
+def test_the_engine_asks_a_form_that_it_cannot_follow_at_each_symbol():
+    if not supported_isas():
+        pytest.skip(missing_reason())
+    config = ModelConfig(vocab_size=len(CHARS), embedding_size=3, hidden_size=5)
+    networks = SamplingNetworks(config, random_weights(config), 1)
+    options = SampleOptions(length=9, temperature=2.0)
+    texts = generate(networks.many, CHARS, [()] * 8, options, form=Pairs(6))
+    assert all(is_pairs(text.text) and len(text.text) == 8 for text in texts)
+    assert len({text.text for text in texts}) > 1
 
 
 def test_the_price_is_the_probability_of_what_is_allowed():

@@ -24,7 +24,7 @@ from textgen.sampling import (
     generate,
     generate_live,
 )
-from textgen.sampling.networks import joined, start, start_many
+from textgen.sampling.networks import joined, seen_by, start, start_many
 from textgen.steering import LiveSteering
 
 LETTERS = "abcdefgh"
@@ -134,6 +134,11 @@ def test_live_steering_is_refused() -> None:
         next(generate_live(numpy_network(), VOCABULARY, SampleOptions(history=2), hand))
 
 
+def test_a_mixture_needs_a_network_that_has_counts() -> None:
+    with pytest.raises(SamplingError, match="mix needs the counts of a training text"):
+        seen_by(numpy_network(), SampleOptions(mix=True))
+
+
 def test_history_must_not_be_negative() -> None:
     with pytest.raises(SamplingError, match="history is -1; it must be at least 0"):
         SampleOptions(history=-1)
@@ -166,9 +171,18 @@ def test_seeds_of_any_lengths_are_read_together() -> None:
         np.testing.assert_array_equal(position.state[0]["h"][row], alone.state[0]["h"][0])
 
 
-def test_a_seed_that_is_no_symbol() -> None:
-    with pytest.raises(SamplingError, match=f"token {SIZE} is read; the model's symbols are"):
-        start_many(HashNetwork(SIZE), [[3], [SIZE]])
+def test_of_seeds_of_several_documents_each_last_one_is_read() -> None:
+    network = HashNetwork(SIZE)
+    seeds = [[3, 4, END_ID, 5], [6], [7, END_ID]]
+    position = start_many(network, seeds)
+    for row, seed in enumerate(seeds):
+        np.testing.assert_array_equal(position.logits_BV[row], start(network, seed).logits_BV[0])
+
+
+@pytest.mark.parametrize("wrong", [-1, SIZE])
+def test_a_seed_that_is_no_symbol(wrong: int) -> None:
+    with pytest.raises(SamplingError, match=f"token {wrong} is read; the model's symbols are"):
+        start_many(HashNetwork(SIZE), [[3], [wrong]])
 
 
 @pytest.mark.parametrize("history", [0, 4])

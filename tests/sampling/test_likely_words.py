@@ -11,11 +11,40 @@ from support.fake_networks import HashNetwork, ScriptNetwork
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.model.head import log_softmax
+from textgen.model.network import StepNetwork
 from textgen.sampling import SampleOptions, Writer
 from textgen.sampling.likely_words import WordSearch
 from textgen.sampling.networks import start
 
 CHARS = Vocabulary.from_characters("ab' .")
+BYTES = Vocabulary.utf8()
+
+
+class ChoosingNetwork(StepNetwork):
+    """Writes one of some texts, each with its chance."""
+
+    def __init__(self, size, chances):
+        self.size, self.chances = size, chances
+
+    def zero_state(self, batch_size=1):
+        return [{"read": np.zeros((batch_size, 0), np.int64)}]
+
+    def step(self, ids_B, state, edits_B=None):
+        read_BT = np.hstack([state[0]["read"], np.reshape(ids_B, (-1, 1))])
+        shares_BV = np.full((len(read_BT), self.size), 1e-9)
+        for row, (_, *read) in enumerate(read_BT.tolist()):
+            for ids, chance in self.chances.items():
+                if len(ids) > len(read) and list(ids[: len(read)]) == read:
+                    shares_BV[row, ids[len(read)]] += chance
+        return np.log(shares_BV).astype(np.float32), [{"read": read_BT}]
+
+
+def words_of(vocabulary, chances, count=5):
+    """The likeliest words of a network that writes texts with these chances."""
+    chances = {tuple(vocabulary.encode(text).tolist()): share for text, share in chances.items()}
+    network = ChoosingNetwork(len(vocabulary), chances)
+    words = WordSearch(network, vocabulary).likeliest(start(network), (), count)
+    return {word.text: pytest.approx(word.probability, rel=1e-4) for word in words}
 
 
 def searched(network, vocabulary, before, is_part, count=5):
@@ -79,6 +108,28 @@ def test_bytes_make_words_of_characters():
     writer.choose(script[0])  # within the first letter
     assert writer.words(1)[0].ids == tuple(script[1:4])
     assert writer.take(writer.words(1)[0]) == "ой"
+
+
+def test_after_a_dash_of_bytes_the_less_likely_words_are_still_searched():
+    assert words_of(BYTES, {"а—": 0.6, "абв ": 0.4}, 2) == {"а": 0.6, "абв": 0.4}
+
+
+def test_bytes_that_are_no_text_leave_the_others_to_be_searched():
+    first, other = (tuple(BYTES.encode(text).tolist()) for text in ("а", "абв "))
+    broken = (*first, other[2], *BYTES.encode("x").tolist())
+    network = ChoosingNetwork(len(BYTES), {broken: 0.6, other: 0.4})
+    (found,) = WordSearch(network, BYTES).likeliest(start(network), (), 1)
+    assert (found.text, found.probability) == ("абв", pytest.approx(0.4, rel=1e-4))
+
+
+def test_letters_whose_bytes_are_signs_in_latin_go_on_with_a_word():
+    """Of Hebrew the first byte is that of a multiplication sign, which ends a word."""
+    assert words_of(BYTES, {"שלום ": 0.7, "של ": 0.3}, 2) == {"שלום": 0.7, "של": 0.3}
+
+
+def test_a_word_without_an_end_is_given_up():
+    """Of forty symbols or more none is found."""
+    assert words_of(CHARS, {"b" * 40 + " ": 0.7, "a" * 39 + " ": 0.3}, 1) == {"a" * 39: 0.3}
 
 
 def test_after_a_word_that_was_taken_another_one_begins():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from textgen.sampling import (
     Generation,
     SampleOptions,
     SamplingNetworks,
+    SymbolGenerator,
     Writer,
     filters,
     generate,
@@ -30,6 +32,7 @@ from textgen.sampling import (
     writing,
 )
 from textgen.sampling.networks import TOGETHER_FROM, read, start
+from textgen.sampling.stream import Piece, Stream
 
 CHARS = Vocabulary.from_characters("абвгд .!\n")
 BYTES = Vocabulary.utf8()
@@ -144,6 +147,24 @@ def test_blocks_write_what_single_steps_write(
             # The sums over the vocabulary are taken by another exp.
             assert one.probability == pytest.approx(other.probability, rel=1e-12)
             assert one.logprob == pytest.approx(other.logprob, rel=1e-12)
+
+
+@pytest.mark.parametrize("number", [0, 4, 6, 7, 11, 12, 13])
+def test_pieces_of_any_size_are_the_text_symbol_by_symbol(number: int) -> None:
+    """Also where the network stands after each of them."""
+    options, seed, engine = OPTIONS[number], ids_of("аб"), native()
+    for network in (engine, StepByStep(engine)):
+        stream = Stream(CHARS, options, SymbolGenerator(options.rng, 3), seed)
+        writer = writing.StreamWriter(network, options, stream, start(network, seed))
+        pieces: list[Piece] = []
+        sizes = cycle((1, 7, 64))
+        while not (pieces and pieces[-1].finish_reason):
+            pieces.append(writer.block(size := next(sizes)))
+            assert 1 <= len(pieces[-1].ids) <= size
+        symbols = list(stream_text(network, CHARS, options, seed_ids=seed, index=3))
+        assert Generation.from_pieces(pieces) == Generation.from_symbols(symbols)
+        read_BV = start(engine, [*seed, *(symbol.id for symbol in symbols)]).logits_BV
+        np.testing.assert_allclose(writer.position.logits_BV, read_BV, atol=1e-4)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
@@ -293,6 +314,18 @@ def test_a_diverged_model_is_an_error_after_what_it_wrote() -> None:
         for symbol in stream_text(network, CHARS, SampleOptions(length=500, temperature=2.0)):
             written.append(symbol.id)
     assert written.count(5) == 1 and written[-1] == 5
+    options = SampleOptions(length=500, temperature=2.0)
+    # In pieces it is one with the piece in which it happens, and with each after it.
+    stream = Stream(CHARS, options, SymbolGenerator(0, 0))
+    writer = writing.StreamWriter(network, options, stream, start(network))
+    for _ in written:
+        writer.block(1)
+    for _ in range(2):
+        with pytest.raises(SamplingError, match="not finite"):
+            writer.block(1)
+    stream = Stream(CHARS, options, SymbolGenerator(0, 0))
+    with pytest.raises(SamplingError, match="not finite"):
+        writing.StreamWriter(network, options, stream, start(network)).block(500)
     networks = SamplingNetworks(config, weights, 1)
     with pytest.raises(SamplingError, match="not finite"):
         generate(networks.many, CHARS, [()] * 8, SampleOptions(length=500, temperature=2.0))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import textgen.sampling.novelty as novelty
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, Vocabulary
-from textgen.errors import SamplingError
+from textgen.errors import ConfigError, SamplingError
 from textgen.sampling import (
     CopiedRun,
     Generation,
@@ -22,7 +22,7 @@ from textgen.sampling import (
     find_copies_in_each,
     least_run,
 )
-from textgen.sampling.novelty import NoveltyReport
+from textgen.sampling.novelty import NoveltyReport, training_text
 from textgen.sampling.seed import FittedSeed
 
 
@@ -117,6 +117,26 @@ def test_a_mapped_corpus_of_a_million_tokens_is_searched_within_a_second(tmp_pat
     began = time.process_time()
     assert find_copies(np.zeros(500, dtype), flat).longest == 500
     assert time.process_time() - began < 1.0
+
+
+@pytest.mark.parametrize("size", range(1, 10))
+def test_windows_have_one_hash_exactly_where_their_tokens_are_the_same(size):
+    """Also those that differ in one token or in their order alone."""
+    tokens = np.random.default_rng(size).integers(2, 5, 2000).astype(np.uint8)
+    windows = [bytes(tokens[place : place + size]) for place in range(2001 - size)]
+    hashes = novelty._window_hashes(tokens, size).tolist()
+    assert len(hashes) == len(windows)
+    assert len(set(zip(hashes, windows, strict=True))) == len(set(hashes)) == len(set(windows))
+
+
+@pytest.mark.parametrize(
+    ("paths", "known"), [(["a.txt"], "a.txt"), (["a.txt", "b.txt"], "PATH"), (["-"], "PATH")]
+)
+def test_a_training_text_that_is_gone_is_asked_for_by_its_path(paths, known):
+    files = [{"path": path} for path in paths]
+    model = SimpleNamespace(corpus={"files": files}, vocabulary=VOCABULARY)
+    with pytest.raises(ConfigError, match=f"give novelty_corpus='?{known}'?$"):
+        training_text(model)
 
 
 def test_nothing_copied_and_nothing_to_copy():

@@ -12,8 +12,8 @@ from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import SamplingError
 from textgen.model.config import ModelConfig
-from textgen.sampling import fit_seed
-from textgen.sampling.seed import _word_form, options_of
+from textgen.sampling import SampleOptions, fit_seed
+from textgen.sampling.seed import _word_form, options_of, refuse_steering, seed_of
 
 PLAIN = Normalization()
 
@@ -199,16 +199,80 @@ def model_that_tells(**info):
     )
 
 
+def documents_of(way):
+    """A model of texts that were cut into documents."""
+    corpus = {"files": [], "sha256": "", "tokens": 9, "documents": 9}
+    return model_that_tells(corpus={**corpus, "options": {"documents": way}})
+
+
 def test_what_is_not_asked_for_is_as_in_training():
-    corpus = {"files": [], "sha256": "", "tokens": 9}
     plain = options_of(model_that_tells(), {})
     assert (plain.history, plain.until_end, plain.separator) == (0, False, "\n\n")
     assert options_of(model_that_tells(history=5), {}).history == 5
     assert options_of(model_that_tells(history=5), {"history": 0}).history == 0
-    lines = model_that_tells(corpus={**corpus, "documents": 9, "options": {"documents": "line"}})
+    lines = documents_of("line")
     assert (options_of(lines, {}).until_end, options_of(lines, {}).separator) == (True, "\n")
     assert not options_of(lines, {"keep_going": True}).until_end
     assert options_of(lines, {"stop": ("a\r\n",)}).stop == ("a\n",)
+
+
+def test_a_form_says_how_long_a_text_is_where_nobody_else_does():
+    model = model_that_tells()
+    usual = options_of(model, {}).length
+    assert options_of(model, {"chars": "..900"}).length == 900 > usual
+    assert options_of(model, {"chars": "..9"}).length == usual
+    assert options_of(model, {"chars": "..900", "length": 950}).length == 950
+
+
+def test_a_seed_of_pairs_is_a_source_that_a_separator_ends():
+    pairs = model_that_tells(pairs=True)
+    source = seed_of(pairs, "abz")
+    assert source.ids == tuple(chars("ab\n\t").encode("ab\t").tolist())
+    assert (source.text, source.dropped) == ("ab", ("z",))
+    assert seed_of(pairs, source) is source
+    with pytest.raises(SamplingError, match=r"the source 'a\\tb' has a TAB, which ends a source"):
+        seed_of(pairs, "a\tb")
+    with pytest.raises(SamplingError, match="a source, and there is none; give one: seed=SOURCE"):
+        seed_of(pairs, None)
+    with pytest.raises(SamplingError, match=r"there is none: seed: 'z' dropped \(.*\); give one"):
+        seed_of(pairs, "z")
+
+
+def test_of_several_documents_the_last_one_is_the_seed():
+    lines = documents_of("line")
+    one, two = seed_of(lines, "ab"), seed_of(lines, "ab\nb")
+    assert (one.text, one.notice) == ("ab", None)
+    notice = "seed: it holds 2 documents; the text continues the last one"
+    assert (two.text, two.notice) == ("b", notice)
+    more = seed_of(lines, "ab\n\u0000a\nbz")
+    notice = "seed: it holds 3 documents; the text continues the last one; "
+    assert (more.text, more.dropped) == ("b", ("z",))
+    assert more.notice.startswith(f"{notice}'z' dropped (not in")
+    # Where a blank line ends a document, line ends at the two ends may be of use.
+    blank = documents_of("blank")
+    assert seed_of(blank, "\nab\n").text == "\nab\n"
+    assert seed_of(blank, "ab\n\nb").text == "b"
+
+
+@pytest.mark.parametrize(
+    ("seed", "instead"),
+    [
+        (b"ab", r"b'ab'; it must be a str: seed\.decode\(\)"),
+        (7, "7; it must be a str: '7'; to write another text, give rng=7"),
+        (["a"], r"\['a'\]; it must be a str: generate_many\(seeds\) writes"),
+    ],
+)
+def test_a_seed_that_is_no_text_is_refused_with_what_may_be_meant(seed, instead):
+    with pytest.raises(SamplingError, match=f"the seed is {instead}"):
+        seed_of(model_that_tells(), seed)
+
+
+def test_what_has_no_state_to_steer_is_refused():
+    refuse_steering(model_that_tells(), SampleOptions())
+    with pytest.raises(SamplingError, match="with a history of 2 tokens"):
+        refuse_steering(model_that_tells(), SampleOptions(history=2))
+    with pytest.raises(SamplingError, match="targets of pairs; only a model of text can be"):
+        refuse_steering(model_that_tells(pairs=True), SampleOptions())
 
 
 def test_a_model_of_pairs_ends_its_targets_and_forgets_no_source():

@@ -14,9 +14,17 @@ from textgen.model.edit import Edit, Edits
 from textgen.model.network import State, StepNetwork
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import supported_isas
-from textgen.sampling import SampleOptions, SamplingNetworks, Writer, generate, stream_text
+from textgen.sampling import (
+    SampleOptions,
+    SamplingNetworks,
+    SymbolGenerator,
+    Writer,
+    generate,
+    stream_text,
+)
 from textgen.sampling.networks import start
-from textgen.sampling.stream import Cursor
+from textgen.sampling.stream import Cursor, Stream
+from textgen.sampling.writing import StreamGroup
 from textgen.steering import SteeringPlan, Target, parse_specs
 
 LENGTH = 120
@@ -147,6 +155,24 @@ def test_texts_together_follow_their_own_schedules() -> None:
         together = generate(numpy_network(), CHARS, **both)
         alone = generate(numpy_network(), CHARS, **both, together=False)
         assert [text.ids for text in together] == [text.ids for text in alone]
+
+
+def test_each_text_of_a_group_may_have_a_steering_of_its_own() -> None:
+    """One that changes late must not let another miss its change."""
+    options, network = SampleOptions(length=LENGTH, rng=3, temperature=1.0), numpy_network()
+    plans = [plan("0:3.c=+3@4..30"), plan("mood=-3@20..25"), plan("0:3.c=-3@s2..")]
+    for chosen in (plans[:2], plans):
+        streams = [Stream(CHARS, options, SymbolGenerator(3, k)) for k in range(len(chosen))]
+        position = start(network).repeat(np.zeros(len(chosen), np.intp))
+        cursors = [Cursor(steering, CHARS) for steering in chosen]
+        together: list[list[int]] = [[] for _ in chosen]
+        for number, piece in StreamGroup(network, options, streams, position, cursors).pieces():
+            together[number] += piece.ids
+        alone = [
+            stream_text(network, CHARS, options, index=k, steering=steering)
+            for k, steering in enumerate(chosen)
+        ]
+        assert together == [[symbol.id for symbol in symbols] for symbols in alone]
 
 
 WORDS = Vocabulary.from_words("а. ", {" бб": 8, " ввв": 7, " гггггг": 6, " дд": 5})

@@ -185,6 +185,10 @@ def test_a_schedule_counts_what_stands_between_documents():
         ids = [*ids_of("аб"), END_ID, *ids_of("в")]
         assert [cursor.advance(token) for token in ids[: len(changes)]] == changes
         assert cursor.follow([]) == 0
+    # Where nothing is written there, an end mark is no character.
+    cursor = Cursor(steering, CHARS)
+    changes = [False, False, False, False, True]
+    assert [cursor.advance(token) for token in [3, 4, END_ID, 3, 4]] == changes
     sentences = Cursor(plan("0:3.c=+2@s2.."), CHARS, (), "\n")
     assert [sentences.advance(token) for token in [*ids_of("а."), END_ID]] == [False, False, True]
 

@@ -22,7 +22,7 @@ from textgen.model.head import log_softmax
 from textgen.model.network import StepNetwork
 from textgen.sampling.networks import Position, step
 
-#: Beginnings that are followed at once, and symbols of a continuation at most.
+#: Beginnings that are followed at once, and steps: a word has ended a step after its last symbol.
 _WIDTH, _MOST_SYMBOLS = 24, 40
 _APOSTROPHES = "'\u2019\u02bc"
 
@@ -193,8 +193,7 @@ class WordSearch:
         return b""
 
     def _text(self, ids: tuple[int, ...]) -> str:
-        own = ids[:-1] if ids[-1:] == (END_ID,) else ids
-        return self._vocabulary.decode(own, at_start=False)
+        return self._vocabulary.decode(ids, at_start=False)
 
 
 def _in_word(char: str) -> bool:

@@ -54,7 +54,7 @@ class TextNetworks(ABC):
     def many(self) -> StepNetwork:
         """Writes many texts together."""
 
-    def are_together(self, count: int, *, exact: bool = False) -> bool:
+    def are_together(self, count: int, *, exact: bool) -> bool:
         """Whether so many texts are written together.
 
         Args:
@@ -296,8 +296,9 @@ def start_many(
         texts: What is read of each after the end mark, of any lengths; at least one text.
         edits_B: Changes of each text's last state; None: none.
     Raises:
-        SamplingError: An id is no symbol of the network, or the end mark.
+        SamplingError: An id is no symbol of the network.
     """
+    texts = [after_last_end(text) for text in texts]
     lengths_B = np.array([len(text) for text in texts])
     # The longest first: those that are still being read are always the first rows.
     order = np.argsort(-lengths_B, kind="stable")

@@ -120,7 +120,7 @@ def find_copies_in_each(
     """
     if min_run < 1:
         raise SamplingError(f"min_run is {min_run}; it must be at least 1")
-    rows = [np.asarray(text, dtype=np.int64).reshape(-1) for text in texts]
+    rows = [np.asarray(text, dtype=np.int64) for text in texts]
     joined, owners = _joined(rows)
     runs: list[list[CopiedRun]] = [[] for _ in rows]
     firsts = np.array([len(row) + 1 for row in rows]).cumsum() - [len(row) + 1 for row in rows]
@@ -179,7 +179,7 @@ def count_documents(
         The number of the corpus's documents that are equal to each.
     """
     dtype = corpus_tokens.dtype
-    wanted = [np.asarray(document, np.int64).reshape(-1) for document in documents]
+    wanted = [np.asarray(document, np.int64) for document in documents]
     # A token that the corpus's type cannot hold does not occur in it.
     keys = [
         part.astype(dtype).tobytes() if (part == part.astype(dtype)).all() else b""
@@ -203,6 +203,7 @@ def count_documents(
 def _maximal_runs(
     text: NDArray[np.int64], corpus: NDArray[np.unsignedinteger], min_run: int
 ) -> Iterator[CopiedRun]:
+    """The runs of a text that ends with a token which no corpus has."""
     finder = _Finder(text, corpus, min_run)
     finder.scan()
     start = 0
@@ -212,7 +213,7 @@ def _maximal_runs(
             start += 1
             continue
         # The longest run from here: a longer one is found no more easily, so halve.
-        end, beyond = start + min_run, len(text) + 1
+        end, beyond = start + min_run, len(text)
         step = min_run
         while end + 1 < beyond:
             middle = min(end + step, beyond - 1)
@@ -224,8 +225,6 @@ def _maximal_runs(
                 end, source = middle, found
                 step = max(min(2 * step, (beyond - end) // 2), 1)
         yield CopiedRun(start, end - start, source)
-        if end == len(text):
-            return
         # The next run that is not part of this one reaches past its end: its start is the first
         # from which the corpus holds the text up to and including token `end`.
         low, high = start + 1, end + 2 - min_run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Sequence
-from itertools import repeat
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Decoder, Vocabulary
 from textgen.errors import SamplingError, named
 from textgen.model.edit import Edits
-from textgen.native.sampler import NO_ID, Standing
+from textgen.native.sampler import Standing
 from textgen.options import SampleOptions
 from textgen.sampling.choice import SymbolGenerator, symbol_rules
 from textgen.sampling.course import Course, Follower, SentenceEnds
@@ -275,9 +274,7 @@ class Stream:
             printed += self._matcher.flush()
         return GeneratedSymbol(token, printed, chars, probability, logprob, finish, price)
 
-    def accept_many(
-        self, ids: list[int], logprobs: list[float], prices: Sequence[float] = ()
-    ) -> Piece:
+    def accept_many(self, ids: list[int], logprobs: list[float], prices: list[float]) -> Piece:
         """Add chosen tokens, up to the one that ends the text."""
         if self._is_plain:
             taken = ids[: self._room]
@@ -286,7 +283,7 @@ class Stream:
             finish: FinishReason | None = None if self._room > 0 else "length"
             return Piece(taken, text, len(taken), logprobs[: len(taken)], finish)
         symbols = []
-        for token, logprob, price in zip(ids, logprobs, prices or repeat(0.0), strict=False):
+        for token, logprob, price in zip(ids, logprobs, prices, strict=True):
             symbols.append(self.accept(token, 0.0, logprob, price))
             if symbols[-1].finish_reason is not None:
                 break
@@ -326,18 +323,15 @@ class _Followers:
         self._free: dict[int, frozenset[int]] = {}
         self._layers: tuple[dict[tuple[int, ...], frozenset[int]], ...] = ()
         self._last: tuple[int, ...] = ()
-        self._previous = NO_ID
+        self._previous = END_ID
         if self._size:
-            before = after_last_end(ids)
-            if len(before) < len(ids):
-                self._previous = END_ID
-            for token in before:
+            for token in after_last_end(ids):
                 self.add(token)
 
     @property
     def _allowed(self) -> frozenset[int]:
         """What may follow the last token, repeated or not."""
-        if not self._junctions or self._previous == NO_ID:
+        if not self._junctions:
             return self._symbols
         strict = self._junctions[self._previous] >> 4
         if strict not in self._free:
