@@ -129,6 +129,17 @@ def test_what_is_written_freely_is_kept_in_its_order() -> None:
     assert found.texts == list(dict.fromkeys(whole))[:6]
 
 
+def test_what_is_missing_is_written_freely_while_most_texts_are_items() -> None:
+    """As many more as were left out of the first ones, and one."""
+    call = Call()
+    found = call.items(200, 9, is_unique=False)
+    options = SampleOptions(length=10, until_end=True)
+    texts = generate(NETWORK, CHARS, [[]] * 200, options)
+    kept = sum(text.finish_reason == "end" and bool(text.text) for text in texts)
+    assert call.rounds[:2] == [(200, False), ((200 - kept) * 200 // kept + 1, False)]
+    assert len(found) == 200 and call.rounds[1][0] > LEAST_ROUND
+
+
 def test_what_is_not_unique_may_be_there_again() -> None:
     found = Call().items(200, 3, is_unique=False)
     assert len(found) == 200
