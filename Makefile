@@ -33,7 +33,7 @@ quick: $(VENV)/.test ## Run linter, types and the tests of what was changed: abo
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -m "not slow" $(ALL_CORES) $(QUICK) $$($(BIN)/python scripts/near.py)
 
-test: $(VENV)/.test try-native ## Run linter, types and all but the long tests: nine to fifteen minutes.
+test: $(VENV)/.test try-native ## Run linter, types and all but the long tests: seven to fifteen minutes.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(TYPES)
