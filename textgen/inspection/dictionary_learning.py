@@ -134,8 +134,7 @@ def _quiet() -> Iterator[None]:
 def _pools(states: Iterable[Floats], count: int, rng: np.random.Generator) -> Iterator[Floats]:
     """The first `count` states in shuffled pools of bounded size."""
     pool: list[Floats] = []
-    held = left = 0
-    left = count
+    held, left = 0, count
     for chunk_TH in states:
         if not len(chunk_TH):
             continue
