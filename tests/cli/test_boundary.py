@@ -408,6 +408,41 @@ def test_second_signal_ends_what_tidies_up() -> None:
     assert ended.stderr == "textgen: interrupted\n"
 
 
+#: A command with a folder for a while, in which a library is loaded whose C++ lets nothing out.
+IN_TORCH = """
+import sys, tempfile, typer
+import textgen.cli
+from textgen.cli import app, boundary
+
+app.app = typer.Typer()
+sys.path.insert(0, {place!r})
+
+@app.app.command()
+@boundary.guarded
+def work():
+    with tempfile.TemporaryDirectory(dir={place!r}):
+        import {module}
+
+textgen.cli.main()
+"""
+
+
+@pytest.mark.parametrize("module", ["torch", "torch.nn"])
+def test_signal_while_torch_is_loaded(module: str, tmp_path: Path) -> None:
+    """What is raised there may end the process with SIGABRT, and pages of text."""
+    signalled = (
+        "import os, signal\ntry:\n    signal.raise_signal(signal.SIGINT)\n"
+        "except BaseException:\n    os.abort()\n"
+    )
+    (tmp_path / "torch").mkdir()
+    for name in ("torch", "torch.nn"):
+        path = tmp_path / "torch" / ("__init__.py" if name == "torch" else "nn.py")
+        path.write_text(signalled if name == module else "")
+    ended = run_program(IN_TORCH.format(place=str(tmp_path), module=module))
+    assert (ended.returncode, ended.stderr) == (130, "textgen: interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["torch"]
+
+
 #: A command that drops whatever is raised in it.
 DEAF = """
 import signal, time, typer

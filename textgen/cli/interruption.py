@@ -10,6 +10,7 @@ What answers a signal changes as the program goes on:
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -44,12 +45,28 @@ def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
     if _taken:
         if _raised:
             _end_now(signum)  # It is tidying up, and somebody cannot wait.
-        _raise_again_later(signum)
+        _raised.append(signum)
+        _end_if_torch_is_loading(frame)
+        _raise_again_later()
     raise Interrupted(signum)
 
 
-def _raise_again_later(signum: int) -> None:
-    _raised.append(signum)
+def _end_if_torch_is_loading(frame: FrameType | None) -> None:
+    """End the program here where a module of torch is being loaded.
+
+    Some of its C++ lets no exception of Python out: the process would end with SIGABRT and pages of
+    text. What the program itself left to be tidied up at its end, as temporary folders, is.
+    """
+    while frame is not None:
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package == "torch" and frame.f_code.co_name == "<module>":
+            with suppress(BaseException):
+                atexit._run_exitfuncs()
+            _end_now(_raised[0])
+        frame = frame.f_back
+
+
+def _raise_again_later() -> None:
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
 
@@ -59,7 +76,9 @@ def _interrupt_again(alarm: int, frame: FrameType | None) -> None:
     if len(_raised) >= _MOST_RAISED:
         _end_now(_raised[0])
     if _raised:
-        _raise_again_later(_raised[0])
+        _raised.append(_raised[0])
+        _end_if_torch_is_loading(frame)
+        _raise_again_later()
         raise Interrupted(_raised[0])
 
 
