@@ -55,7 +55,7 @@ def own_home(request: pytest.FixtureRequest, homes: Path, monkeypatch: pytest.Mo
     Style._add.cache_clear()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
     """Compute with one thread: tests run side by side, on arrays too small for a second one."""
     with computing_threads(1, torch=HAS_TORCH):
@@ -99,12 +99,15 @@ LONGEST = (
 
 
 def pytest_configure() -> None:
-    """Listen to Ctrl-C, though a shell that starts the tests in the background has it ignored.
+    """Listen to signals that whoever starts the tests has ignored.
 
-    The programs that tests start and interrupt would ignore it, too.
+    A shell ignores Ctrl-C for what it starts in the background, `nohup` SIGHUP. The programs that
+    tests start and interrupt would ignore them, too.
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
