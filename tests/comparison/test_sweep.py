@@ -255,6 +255,28 @@ def test_who_waits_for_runs_can_be_stopped(tmp_path: Path) -> None:
     assert events == [Halted(label="first", number=1, runs=1)]
 
 
+def test_who_waits_looks_soon_at_first_and_then_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last run of another worker is mostly over in a moment; many workers do not all look."""
+    slept: list[float] = []
+    monkeypatch.setattr(sweep, "time", SimpleNamespace(sleep=slept.append))
+    ours = Sweep(tmp_path, Came)
+    with ours.worker() as other:
+        assert other.take("one", None)
+        looks = count()
+        labels = {"one": "first", "two": "second"}
+        list(ours.work(labels, at_once, lambda: next(looks) >= 7))
+        assert slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+        slept.clear()
+        for number in range(40):
+            assert other.take(f"more-{number}", None)
+        looks = count()
+        many = {f"more-{number}": "" for number in range(40)}
+        list(ours.work(many, at_once, lambda: next(looks) >= 7))
+        assert slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+
+
 def test_steps_are_measured_by_one_worker(corpus: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where those of another cell are there already. Who waits for that can be stopped."""
     make_claims(SWEEP)

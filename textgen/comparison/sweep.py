@@ -60,8 +60,9 @@ _PLAN, _RESULTS = "plan.json", "results"
 _OVER, _STOPPED, _BUSY = "over", "stopped", "busy"
 #: The claim that is not of a run: who has it measures how many steps a time comes to.
 PLANNING = "planning"
-#: Seconds between two looks at what the others do; more where many are at work.
-LOOK, LOOK_FOR_EACH = 1.0, 0.05
+#: Seconds between two looks at what the others do: at first, then twice as many each time up to
+#: `LOOK`, which is more where many are at work.
+FIRST_LOOK, LOOK, LOOK_FOR_EACH = 0.05, 1.0, 0.05
 
 
 class Sweep(Generic[Result]):
@@ -142,7 +143,7 @@ class Sweep(Generic[Result]):
         with self.worker() as worker:
             # What failed before this worker came is tried once more.
             again = {claim for claim in worker.latest().values() if claim.failed}
-            lost, busy, done = 0, set[str](), self.done()
+            lost, busy, done, pause = 0, set[str](), self.done(), FIRST_LOOK
             while True:
                 claims = worker.latest()
                 free = [
@@ -159,11 +160,13 @@ class Sweep(Generic[Result]):
                     if all(failed.get(name) for name in left):
                         break
                     with task("waiting for the runs of other workers"):
-                        time.sleep(max(LOOK, LOOK_FOR_EACH * len(left)))
+                        time.sleep(pause)
+                    pause = min(2 * pause, max(LOOK, LOOK_FOR_EACH * len(left)))
                     if stop():
                         yield Halted(**place(left[0]))
                         return None
                     continue
+                pause = FIRST_LOOK
                 # Where many come at once, they do not all want the next one.
                 free = [name for name in free if name not in busy] or free
                 name = random.choice(free) if lost else free[0]

@@ -31,9 +31,9 @@ STREAMS, CHUNK = 64, 4096
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """The activations of every neuron at the examples, or those of one target.
+    """The activations of every neuron at the examples, or what else was computed of the states.
 
-    Unit `u` of layer `l` is column `l * H + u`; a target is the only column.
+    Unit `u` of layer `l` is column `l * H + u`; other coordinates are the columns in their order.
 
     Args:
         raw_NU: The quantity itself, at the example's place or as the mean over the document.
@@ -51,6 +51,24 @@ class Features:
     mean_U: Doubles
     sd_U: Doubles
     tokens: int
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """What is kept of the states in place of every neuron: something computed of them.
+
+    Args:
+        count: How many values come of each state.
+        read: Computes them: of one quantity of every layer, `(T, B, H)` each, `(T, B, count)`.
+    """
+
+    count: int
+    read: Callable[[Sequence[Floats]], Floats]
+
+
+def coordinate_of(target: Target) -> Coordinates:
+    """The one value that a target reads."""
+    return Coordinates(1, lambda layers: target.readings(layers[target.layer])[:, :, None])
 
 
 class Projection:
@@ -128,7 +146,7 @@ def read_features(
     examples: Examples,
     quantity: str,
     *,
-    target: Target | None = None,
+    coordinates: Coordinates | None = None,
     edits: Edits = (),
     only_N: Bools | None = None,
 ) -> Features:
@@ -138,15 +156,17 @@ def read_features(
         network: Reads the documents.
         examples: The labelled examples.
         quantity: `cell` or `hidden`.
-        target: Keep the coordinate of this one, which is of that quantity; None: every neuron.
+        coordinates: Keep these, which are computed of that quantity; None: every neuron.
         edits: Changes of the states while reading.
         only_N: Read only the documents of these examples, without chance positions; the rows of
             the others are zero. None: all.
     """
-    units = 1 if target else network.config.num_layers * network.config.hidden_size
+    units = network.config.num_layers * network.config.hidden_size
+    if coordinates is not None:
+        units = coordinates.count
     count, mean = len(examples.labels_N), examples.protocol == "mean"
     # What is not a neuron's cell state is seen as it is.
-    plain = quantity != "cell" or target is not None
+    plain = quantity != "cell" or coordinates is not None
     wanted = np.arange(count) if only_N is None else np.flatnonzero(only_N)
     raw_NU = np.zeros((count, units), np.float32)
     seen_NU = raw_NU if plain else np.zeros_like(raw_NU)
@@ -164,8 +184,8 @@ def read_features(
         state = network.zero_state(len(batch.numbers))
         for begin, ids_TB in batch.windows():
             layers, state = _states(network, ids_TB, state, quantity, edits)
-            if target is not None:
-                raw_TBU = target.readings(layers[target.layer])[:, :, None]
+            if coordinates is not None:
+                raw_TBU = coordinates.read(layers)
             else:
                 raw_TBU = layers[0] if len(layers) == 1 else np.concatenate(layers, axis=2)
             seen_TBU = raw_TBU if plain else seen(raw_TBU, quantity)

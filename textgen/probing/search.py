@@ -18,7 +18,7 @@ from textgen.inspection.trace import STATES, chosen_quantity
 from textgen.model.edit import split_neuron
 from textgen.model.engine import open_reader
 from textgen.probing import controls
-from textgen.probing.activations import read_features
+from textgen.probing.activations import coordinate_of, read_features
 from textgen.probing.controls import ControlInput
 from textgen.probing.direction import find_direction
 from textgen.probing.examples import (
@@ -142,7 +142,8 @@ def find(
             threshold=float(table.threshold_U[asked.column]),
         )
     elif asked.target is not None:
-        own = read_features(network, examples, quantity, target=asked.target)
+        coordinates = coordinate_of(asked.target)
+        own = read_features(network, examples, quantity, coordinates=coordinates)
         alone = Selector(own.seen_NU, examples, options.alpha).find(examples.labels_N)
         cut = float(alone.threshold_U[0])
         given = replace(
