@@ -3,17 +3,14 @@
     python benchmarks/sentiment.py split LABELLED.tsv --out DIR
     textgen inspect find --labels DIR/find.tsv --checkpoint MODEL --save sentiment \\
         --direction difference
-    textgen inspect features reviews.txt.gz --checkpoint MODEL --chars 0
-    python benchmarks/sentiment.py latents DIR/find.tsv --checkpoint MODEL
     python benchmarks/sentiment.py doses DIR/judge.tsv --checkpoint MODEL --target sentiment
+
+The same with one latent of a dictionary: `inspect features`, then `inspect find --show latent
+--save joy`, then `--target joy`.
 
 `split` takes a file of label, tab and text. It removes marks such as «8 из 10» or 8/10, by which
 many reviews say their label, and deals the texts into `find.tsv`, in which a neuron or direction is
 looked for, and `judge.tsv`, on which the judge is trained, so that none is in both.
-
-`latents` sets the best single latent of the model's dictionary beside the best neuron, the best of
-as many random directions, and the difference of means: each chosen on the texts that `find` chooses
-on, and measured on those that it holds out.
 
 `turn` takes the lecture's example further: a seed, negative in the first sentence, positive
 from the second. (The lecture holds the neuron positive from the second word on.)
@@ -39,17 +36,8 @@ import numpy as np
 
 import textgen
 from textgen.corpus.vocabulary import END_ID
-from textgen.model.engine import open_reader
-from textgen.probing.activations import Coordinates, Floats, read_features
-from textgen.probing.dictionary_controls import random_directions
-from textgen.probing.labels import read_labels
-from textgen.probing.probe import fit_probe
-from textgen.probing.search import make_examples
-from textgen.probing.unit_selection import Selector
-from textgen.runtime import choose_threads
 from textgen.sampling.stream import SentenceEnds
 from textgen.steering import Intervention, SteeringPlan, Target
-from textgen.view_options import FindOptions
 
 #: «8 из 10», «8,5 из 10», «8/10», at any place: the label in other words.
 RATING = re.compile(r"\d+(?:[.,]\d+)?\s*(?:из|/|\\)\s*10\b")
@@ -198,66 +186,6 @@ def doses(options: argparse.Namespace) -> None:
     print(f"monotone: {rises}; smallest step {steps.min():.3f}, median {np.median(steps):.3f}")
 
 
-def latents(options: argparse.Namespace) -> None:
-    """Print the table of single latents, neurons and directions."""
-    model = textgen.load(options.checkpoint)
-    dictionary, saved = model.dictionary, model.saved
-    asked = FindOptions(quantity=dictionary.source)
-    rng = np.random.default_rng(asked.rng)
-    # The same texts are held out as by `inspect find`.
-    examples = make_examples(saved, read_labels(options.labels), asked, rng)
-    begins = np.concatenate([document[:200] for document in examples.documents])[:20_000]
-    name = f"layers.{dictionary.layer}.{dictionary.source}"
-    states = [chunk.arrays[name] for chunk in model.survey(begins, [dictionary.source])]
-    seldom = random_directions(dictionary, np.concatenate(states), options.rng)
-    plain = np.random.default_rng(options.rng + 1).normal(size=dictionary.encoder_KH.shape)
-    plain_HK = plain.T.astype(np.float32)
-
-    def read(layers: list[Floats]) -> Floats:
-        x_TBH = layers[dictionary.layer]
-        x_NH = x_TBH.reshape(-1, x_TBH.shape[2])
-        parts = (x_NH, dictionary.encode(x_NH), x_NH @ plain_HK, seldom.encode(x_NH))
-        return np.concatenate(parts, axis=1).reshape(*x_TBH.shape[:2], -1)
-
-    hidden, size = model.config.hidden_size, dictionary.size
-    network = open_reader(saved.config, saved.weights, choose_threads(None).value)
-    every_N = np.ones(len(examples.labels_N), bool)
-    coordinates = Coordinates(hidden + 3 * size, read)
-    values_NU = read_features(
-        network, examples, dictionary.source, coordinates=coordinates, only_N=every_N
-    ).seen_NU
-    labels_N, train_N = examples.labels_N, examples.train_N
-    neurons_NH, *others = np.split(values_NU, [hidden, hidden + size, hidden + 2 * size], axis=1)
-    apart_H = neurons_NH[train_N & labels_N].mean(axis=0)
-    apart_H = apart_H - neurons_NH[train_N & ~labels_N].mean(axis=0)
-    rows = {
-        "neurons": neurons_NH,
-        "latents": others[0],
-        "random directions": others[1],
-        "random directions, acting as seldom": others[2],
-        "difference of means": (neurons_NH @ apart_H)[:, None],
-    }
-    held = int(examples.held_out_N.sum())
-    print(f"{len(labels_N)} texts, {held} held out, standard error of an accuracy about "
-          f"{0.5 / math.sqrt(held):.3f}; mean of {dictionary.source} over each text")  # fmt: skip
-    print("| what | how many | found | best, AUC on train | accuracy, held out | AUC, held out |")
-    print("|---|---|---|---|---|---|")
-    for what, columns_NU in rows.items():
-        table = Selector(columns_NU, examples).find(labels_N)
-        best = table.chosen
-        count, found = columns_NU.shape[1], int(table.found_U.sum())
-        auc = abs(table.train_auc_U[best] - 0.5) + 0.5
-        print(f"| {what} | {count} | {found} | {best}, {auc:.3f} "
-              f"| {table.accuracy_U[best]:.3f} | {table.auc_U[best]:.3f} |")  # fmt: skip
-        sys.stdout.flush()
-    for what in ("neurons", "latents"):
-        probe = fit_probe(rows[what], labels_N, examples.part_N)
-        score = probe.score(rows[what][examples.held_out_N], labels_N[examples.held_out_N])
-        print(f"L1 probe on all {what}: {score.accuracy:.3f} (AUC {score.auc:.3f}, "
-              f"{probe.nonzero} not zero)")  # fmt: skip
-        sys.stdout.flush()
-
-
 def first_sentence(text: str) -> int:
     """Where the first sentence ends, as schedules count it."""
     ends = SentenceEnds()
@@ -317,11 +245,6 @@ def main() -> None:
     two.add_argument("--shuffled", action="store_true", help="the control: see above")
     two.add_argument("--show", action="store_true", help="print a typical text of each row")
     two.set_defaults(run=doses)
-    four = commands.add_parser("latents")
-    four.add_argument("labels", type=Path)
-    four.add_argument("--checkpoint", required=True)
-    four.add_argument("--rng", type=int, default=0)
-    four.set_defaults(run=latents)
     three = commands.add_parser("turn")
     three.add_argument("judge", type=Path)
     three.add_argument("--checkpoint", required=True)

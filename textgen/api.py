@@ -1302,7 +1302,9 @@ class Model(WritingModel):
             encoding=encoding,
             encoding_errors=encoding_errors,
         )
-        return find(self.saved, task, options, targets=self.target)
+        return find(
+            self.saved, task, options, targets=self.target, dictionary=lambda: self.dictionary
+        )
 
     @checked(MemoryOptions)
     def memory(self, text: Text | None = None, **settings: Unpack[MemorySettings]) -> MemoryReport:

@@ -372,7 +372,7 @@ class FindOptions:
     )
     quantity: str | None = setting(
         None,
-        help="Which state to look at: cell or hidden.",
+        help="Which state to look at: cell or hidden; latent: the latents of the dictionary.",
         flag="show",
         metavar="WHAT",
         by_default=_USUAL,

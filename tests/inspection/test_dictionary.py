@@ -442,3 +442,70 @@ def test_find_tests_a_latent_by_its_activation_and_keeps_it(model: textgen.Model
     assert np.allclose(again.readings(hidden), values, atol=1e-5)
     assert again.sign == report.asked.sign and again.info["latent"] == number
     assert model.steering("joy=+2").interventions[0].mode == "add"
+
+
+def test_find_looks_among_the_latents_as_among_neurons(model: textgen.Model) -> None:
+    """Each column is what the dictionary reads, the best has its controls and can be kept."""
+    from textgen.probing import neuron_target
+
+    text, regex = switched_text(20_000, seed=3), r"\+[^-]*"
+    with pytest.raises(ConfigError, match="no dictionary of latents"):
+        model.find(text, regex=regex, quantity="latent")
+    model.features(text, **SMALL)
+    asked: dict[str, Any] = {"regex": regex, "positions": 1500, "threads": 1, "quantity": "latent"}
+    report = model.find(text, **asked)
+    assert len(report.units) == 64 and report.kind == "latent"
+    chosen = report.chosen
+    assert (chosen.layer, chosen.quantity) == (0, "latent")
+    assert chosen.name == chosen.called == f"latent:{chosen.unit}"
+    hidden = model.trace(text, quantities="hidden")["hidden"]
+    values_TK = model.dictionary.encode(hidden)
+    values_TK[:, ~model.dictionary.movable_K] = 0.0
+    means = np.array([unit.mean for unit in report.units])
+    assert np.allclose(means, values_TK.mean(axis=0), atol=0.02 * values_TK.max())
+    # The same latent, asked for by its name alone, has the same figures.
+    alone = model.find(text, regex=regex, neuron=chosen.name, positions=1500, threads=1).asked
+    assert alone is not None and alone.auc == pytest.approx(chosen.auc, abs=1e-6)
+    names = [control.name for control in report.controls]
+    assert names[:3] == ["best_neuron", "random_directions", "permuted"]
+    own = model.find(text, regex=regex, quantity="hidden", positions=1500, threads=1)
+    best = report.controls[0].figures["unit"]
+    assert (best["unit"], best["accuracy"]) == (own.chosen.unit, own.chosen.accuracy)
+    assert report.controls[1].figures["directions"] == 64
+    assert "random other latents" not in report.controls[3].meaning  # There are only 63.
+    assert "latents distinguish" in report.question()[0] and "64 latents" in report.verdict
+    assert report.to_arrays()["auc"].shape == (1, 64)
+
+    kept = report.kept
+    assert kept is not None and report.latent is not None
+    saved = neuron_target(report, "joy", model=model.digest)
+    assert saved.info["latent"] == kept.unit and saved.sign == kept.sign
+    assert np.allclose(saved.readings(hidden), model.dictionary.encode(hidden)[:, kept.unit])
+
+    # Another one than the best, and what is no latent.
+    other = next(unit.unit for unit in report.units if unit.unit != chosen.unit and unit.sd > 0)
+    asked_about = model.find(text, **asked, neuron=f"latent:{other}")
+    assert asked_about.subject.unit == other and asked_about.latent is not None
+    assert asked_about.latent.info["latent"] == other
+    for wrong, said in (
+        ({"neuron": "0:3"}, "'0:3' is none"),
+        ({"neuron": "latent:64"}, "no latent:64"),
+        ({"direction": "probe"}, "made of neurons"),
+    ):
+        with pytest.raises(InspectionError, match=said):
+            model.find(text, **asked, **wrong)
+
+
+def test_a_latent_that_cannot_be_held_is_not_found(model: textgen.Model) -> None:
+    """Its encoder does not read its own direction, so its control by ablation has no meaning."""
+    text, regex = switched_text(8000, seed=3), r"\+[^-]*"
+    model.features(text, **{**SMALL, "states": 4000})
+    asked: dict[str, Any] = {"regex": regex, "positions": 500, "threads": 1, "quantity": "latent"}
+    best = model.find(text, **asked).chosen.unit
+    whole = model.dictionary
+    decoder_KH = whole.decoder_KH.copy()
+    decoder_KH[best] *= -1.0
+    model._dictionary = replace(whole, decoder_KH=decoder_KH)
+    assert not model.dictionary.movable_K[best]
+    report = model.find(text, **asked)
+    assert report.chosen.unit != best and report.units[best].auc == 0.5

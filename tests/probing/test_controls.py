@@ -301,7 +301,10 @@ def test_the_clamped_neuron_is_held_at_its_mean(
     read: list[tuple[Edit, ...]] = []
     cost: list[tuple[Edit, ...]] = []
 
-    def read_features(*given: Any, edits: tuple[Edit, ...], only_N: np.ndarray) -> Features:
+    def read_features(
+        *given: Any, coordinates: None, edits: tuple[Edit, ...], only_N: np.ndarray
+    ) -> Features:
+        assert coordinates is None
         assert given[2] == quantity and (only_N == one_of_many.examples.held_out_N).all()
         read.append(edits)
         return features

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from typing import Any, cast
@@ -134,6 +135,16 @@ class Dictionary(Shown):
         x_TH += self.center_H
         return x_TH
 
+    @cached_property
+    def movable_K(self) -> NDArray[np.bool_]:
+        """Which latents read their own direction, and can be moved along it."""
+        gain_K, square_K = (
+            np.einsum("kh,kh->k", self.encoder_KH, other_KH, dtype=np.float64)
+            for other_KH in (self.decoder_KH, self.encoder_KH)
+        )
+        movable: NDArray[np.bool_] = (gain_K >= _LEAST_GAIN * np.sqrt(square_K)) & (gain_K != 0.0)
+        return movable
+
     def check_latent(self, number: int) -> int:
         """`number`, if there is such a latent.
 
@@ -159,7 +170,7 @@ class Dictionary(Shown):
         self.check_latent(number)
         read_H, write_H = self.encoder_KH[number], self.decoder_KH[number]
         gain = float(read_H.astype(np.float64) @ write_H.astype(np.float64))
-        if gain < _LEAST_GAIN * float(np.linalg.norm(read_H)) or gain == 0.0:
+        if not self.movable_K[number]:
             raise ConfigError(
                 f"{LATENT}:{number} does not read its own direction, as is usual of a dead latent, "
                 "so nothing can be said or moved by it; choose another one"

@@ -16,6 +16,7 @@ import numpy as np
 
 from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
 from textgen.evaluation.nll import charge_escapes
+from textgen.inspection.dictionary import Dictionary
 from textgen.inspection.neuron_stats import Moments
 from textgen.inspection.trace import STATES
 from textgen.model.edit import Edits, for_all
@@ -52,6 +53,17 @@ class Features:
     sd_U: Doubles
     tokens: int
 
+    def columns(self, which: slice) -> Features:
+        """Some of the columns."""
+        return Features(
+            raw_NU=self.raw_NU[:, which],
+            seen_NU=self.seen_NU[:, which],
+            chance_MKU=self.chance_MKU[:, :, which],
+            mean_U=self.mean_U[which],
+            sd_U=self.sd_U[which],
+            tokens=self.tokens,
+        )
+
 
 @dataclass(frozen=True)
 class Coordinates:
@@ -69,6 +81,26 @@ class Coordinates:
 def coordinate_of(target: Target) -> Coordinates:
     """The one value that a target reads."""
     return Coordinates(1, lambda layers: target.readings(layers[target.layer])[:, :, None])
+
+
+def latents_and_neurons(dictionary: Dictionary) -> Coordinates:
+    """What the latents of a dictionary read, and then the visible values of its neurons.
+
+    A latent that cannot be moved along its own direction reads 0 here, so that none is chosen that
+    cannot be held.
+    """
+    layer, still_K = dictionary.layer, ~dictionary.movable_K
+    neurons = dictionary.encoder_KH.shape[1]
+
+    def read(layers: Sequence[Floats]) -> Floats:
+        x_TBH = layers[layer]
+        x_NH = x_TBH.reshape(-1, neurons)
+        a_NK = dictionary.encode(x_NH)
+        a_NK[:, still_K] = 0.0
+        both = np.concatenate((a_NK, seen(x_NH, dictionary.source)), axis=1)
+        return both.reshape(*x_TBH.shape[:2], -1)
+
+    return Coordinates(dictionary.size + neurons, read)
 
 
 class Projection:

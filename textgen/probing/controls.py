@@ -17,12 +17,19 @@ import numpy as np
 
 from textgen.corpus.documents import DOCUMENT_MARK
 from textgen.corpus.vocabulary import Vocabulary
+from textgen.heat import LATENT, neuron_place
+from textgen.inspection.dictionary import Dictionary
 from textgen.inspection.trace import STATES
 from textgen.model.edit import Edit
 from textgen.model.engine import open_reader
 from textgen.model.initialise import initial_weights
 from textgen.model.network import Network
-from textgen.probing.activations import Features, bits_per_char, read_features
+from textgen.probing.activations import (
+    Features,
+    bits_per_char,
+    latents_and_neurons,
+    read_features,
+)
 from textgen.probing.examples import LAST_SIGN, Examples
 from textgen.probing.find_report import Control, FoundNeuron
 from textgen.probing.probe import (
@@ -78,10 +85,12 @@ class ControlInput:
             asked for.
         column: Its column; None for what is no single neuron.
         threshold: Its threshold, for the visible value.
-        quantity: `cell` or `hidden`.
+        quantity: The state that is read: `cell` or `hidden`.
         alpha: The chance of finding anything where there is nothing.
         rng: Draws neurons and permutations.
         target: Of what is no single neuron: what it is, and its activations at the examples.
+        latents: The dictionary, where its latents are looked at in place of neurons.
+        neurons_NH: The visible values of the neurons of its layer then.
     """
 
     examples: Examples
@@ -98,6 +107,13 @@ class ControlInput:
     rng: np.random.Generator
     alpha: float = ALPHA
     target: tuple[Target, Features] | None = None
+    latents: Dictionary | None = None
+    neurons_NH: Floats | None = None
+
+    @property
+    def kind(self) -> str:
+        """What the columns are, in sentences: `neuron` or `latent`."""
+        return "neuron" if self.latents is None else LATENT
 
     @property
     def values_N(self) -> Floats:
@@ -180,10 +196,50 @@ def permuted(given: ControlInput) -> Control:
         },
         shown=f"{_mean(units):.3f}",
         holds=holds,
-        meaning=f"with permuted {_permuted_things(given.examples)} the best neuron reaches "
+        meaning=f"with permuted {_permuted_things(given.examples)} the best {given.kind} reaches "
         f"{_mean(units):.2f} on average and "
-        f"{most:.2f} at most, the probe {_mean(probes):.2f}; a neuron would be reported in "
+        f"{most:.2f} at most, the probe {_mean(probes):.2f}; a {given.kind} would be reported in "
         f"{reported} of {PERMUTATIONS} permutations: {end}",
+    )
+
+
+def best_neuron(given: ControlInput) -> Control:
+    """Of latents: the best single neuron of the layer that they are learned of."""
+    assert given.neurons_NH is not None and given.latents is not None
+    unit, score = Selector(given.neurons_NH, given.examples).best_of(given.examples.labels_N)
+    name = neuron_place(given.latents.layer, unit, given.quantity)
+    own = given.neuron.accuracy
+    holds = own > score.accuracy + given.margin
+    end = "the dictionary made the difference" if holds else "a neuron does as well"
+    return Control(
+        name="best_neuron",
+        figures={"unit": {"layer": given.latents.layer, "unit": unit, **vars(score)}},
+        shown=f"{score.accuracy:.3f}",
+        holds=holds,
+        meaning=f"the best neuron, {name}, reaches {score.accuracy:.2f}, {given.subject} "
+        f"{own:.2f}: {end}",
+    )
+
+
+def random_directions(given: ControlInput) -> Control:
+    """Of latents: the best of as many random directions across the neurons of that layer.
+
+    Each is a weighted sum of all neurons, whose weights are drawn from the normal distribution.
+    """
+    assert given.neurons_NH is not None
+    values_NH, count = given.neurons_NH, given.selector.units
+    weights_HK = given.rng.normal(size=(values_NH.shape[1], count)).astype(np.float32)
+    score = Selector(values_NH @ weights_HK, given.examples).best_of(given.examples.labels_N)[1]
+    own = given.neuron.accuracy
+    holds = own > score.accuracy + given.margin
+    end = "the dictionary made the difference" if holds else "others do as well"
+    return Control(
+        name="random_directions",
+        figures={**vars(score), "directions": count},
+        shown=f"{score.accuracy:.3f}",
+        holds=holds,
+        meaning=f"the best of {count:,} random directions reaches {score.accuracy:.2f}, "
+        f"{given.subject} {own:.2f}: {end}",
     )
 
 
@@ -208,7 +264,7 @@ def random_100_probe(given: ControlInput) -> Control:
         figures={**_spread(scores), "units": len(groups[0]), "draws": len(scores)},
         shown=f"{mean:.3f}",
         holds=holds,
-        meaning=f"a probe on {_called(groups)} reaches {mean:.2f}, {end}",
+        meaning=f"a probe on {_called(given, groups)} reaches {mean:.2f}, {end}",
     )
 
 
@@ -230,7 +286,7 @@ def random_100_best(given: ControlInput) -> Control:
         figures={**_spread(scores), "units": len(groups[0]), "draws": len(scores)},
         shown=f"{_mean(scores):.3f}",
         holds=holds,
-        meaning=f"the best of {_called(groups)} reaches {reached}, "
+        meaning=f"the best of {_called(given, groups)} reaches {reached}, "
         f"{given.subject} {own:.2f}: {end}",
     )
 
@@ -250,11 +306,11 @@ def untrained(given: ControlInput, seed: int, threads: int) -> Control:
     layer, unit = divmod(column, config.hidden_size)
     holds = given.neuron.accuracy > best.accuracy + given.margin
     if not holds:
-        end = "the neuron needs no training"
+        end = f"the {given.kind} needs no training"
     elif given.probe_score.accuracy > score.accuracy + given.probe_margin:
         end = "training made the difference"
     else:
-        end = "training made the difference for the neuron, but not for the probe"
+        end = f"training made the difference for the {given.kind}, but not for the probe"
     return Control(
         name="untrained",
         figures={
@@ -294,13 +350,16 @@ def ngram(given: ControlInput, counts: NgramCounts) -> Control:
     own, probe = given.neuron.accuracy, given.probe_score.accuracy
     holds = own > score.accuracy + given.margin
     if holds:
-        end = "the neuron knows more than short pieces of text show"
+        end = f"the {given.kind} knows more than short pieces of text show"
     elif own >= score.accuracy - given.margin:
-        end = "short pieces of text show as much as the neuron"
+        end = f"short pieces of text show as much as the {given.kind}"
     elif score.accuracy > probe + given.probe_margin:
         end = "short pieces of text show more than the network's states"
     else:
-        end = "short pieces of text show more than the neuron alone, but no more than the probe"
+        end = (
+            f"short pieces of text show more than the {given.kind} alone, but no more than the "
+            "probe"
+        )
     return Control(
         name="ngram",
         figures={**vars(score), "ngrams": counts.size, "lengths": [low, high]},
@@ -407,6 +466,8 @@ def ablation(given: ControlInput) -> Control:
     step, and once more with a random other neuron clamped, for comparison.
     """
     others = given.others
+    if given.latents is not None:
+        others = others[given.latents.movable_K[others]]
     other = int(given.rng.choice(others)) if len(others) else 0
     rows = _first_held_out(given.examples)
     labels, seen_NU = given.examples.labels_N[rows], given.features.seen_NU
@@ -416,11 +477,17 @@ def ablation(given: ControlInput) -> Control:
     clamp = _clamp(given)
     for edit in (clamp, _clamp_column(given, other)):
         read = read_features(
-            given.network, given.examples, given.quantity, edits=(edit,), only_N=only_N
+            given.network,
+            given.examples,
+            given.quantity,
+            coordinates=None if given.latents is None else latents_and_neurons(given.latents),
+            edits=(edit,),
+            only_N=only_N,
         )
-        probes.append(given.probe.score(read.seen_NU[rows], labels))
+        probes.append(given.probe.score(read.seen_NU[rows, : given.selector.units], labels))
         bits.append(_bits(given, (edit,)))
-    layer, unit = divmod(other, given.network.config.hidden_size)
+    layer, unit = _place(given, other)
+    beside_it = neuron_place(layer, unit, given.neuron.quantity)
     intact, without, beside = (score.accuracy for score in probes)
     holds = beside - without > given.probe_margin
     end = "the probe needs it" if holds else "the probe does not need it"
@@ -437,7 +504,7 @@ def ablation(given: ControlInput) -> Control:
         shown=f"{without:.3f}",
         holds=holds,
         meaning=f"with {given.subject} held at its mean the probe goes from {intact:.2f} to "
-        f"{without:.2f} (with {layer}:{unit}, drawn at random, to {beside:.2f}), and the loss on "
+        f"{without:.2f} (with {beside_it}, drawn at random, to {beside:.2f}), and the loss on "
         f"the text is {bits[1]:.3f} bits/char instead of {bits[0]:.3f} ({bits[2]:.3f}): {end}",
     )
 
@@ -448,6 +515,13 @@ def _first_held_out(examples: Examples) -> Ints:
     documents, of_row = np.unique(examples.document_N[rows], return_inverse=True)
     sizes = np.cumsum([len(examples.documents[number]) for number in documents.tolist()])
     return rows[of_row <= np.searchsorted(sizes, ABLATED_TOKENS)]
+
+
+def _place(given: ControlInput, column: int) -> tuple[int, int]:
+    """The layer and the unit of a column."""
+    if given.latents is not None:
+        return given.latents.layer, column
+    return divmod(column, given.network.config.hidden_size)
 
 
 def _clamp(given: ControlInput) -> Edit:
@@ -462,7 +536,10 @@ def _clamp(given: ControlInput) -> Edit:
 
 def _clamp_column(given: ControlInput, column: int) -> Edit:
     """The edit that clamps the neuron in that column to its mean."""
-    layer, unit = divmod(column, given.network.config.hidden_size)
+    if given.latents is not None:
+        latent = given.latents.target(column)
+        return latent.edit(0.0, latent.mean)
+    layer, unit = _place(given, column)
     mean = float(given.features.mean_U[column])
     return Edit(layer=layer, state=STATES[given.quantity], unit=unit, scale=0.0, shift=mean)
 
@@ -489,9 +566,9 @@ def _permuted_things(examples: Examples) -> str:
     return "runs of labels" if examples.protocol == "position" else "labels"
 
 
-def _called(groups: Sequence[Ints]) -> str:
+def _called(given: ControlInput, groups: Sequence[Ints]) -> str:
     size = len(groups[0])
-    return f"all {size} others" if len(groups) == 1 else f"{size} random other neurons"
+    return f"all {size} others" if len(groups) == 1 else f"{size} random other {given.kind}s"
 
 
 def _mean(scores: Sequence[Score]) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import InspectionError, named
+from textgen.heat import LATENT, neuron_place
 from textgen.inspection.trace import STATES
 from textgen.messages import Message
 from textgen.notebook import Part, Shown
@@ -36,7 +37,7 @@ class FoundNeuron:
     Args:
         layer: Layer, from 0.
         unit: Unit within the layer, from 0; None for what is no single neuron.
-        quantity: `cell` or `hidden`.
+        quantity: `cell`, `hidden` or `latent`.
         sign: 1 where the positive kind lies above the threshold, -1 where below.
         threshold: In units of the quantity. With the protocol `mean` and the cell state, the value
             whose tanh is compared with the mean of tanh.
@@ -71,13 +72,18 @@ class FoundNeuron:
 
     @property
     def name(self) -> str:
-        """The name as it is typed: `0:137`, `sentiment`."""
-        return self.saved_as or f"{self.layer}:{self.unit}"
+        """The name as it is typed: `0:137`, `latent:12`, `sentiment`."""
+        if self.saved_as:
+            return self.saved_as
+        assert self.unit is not None, "what is no single neuron has a name"
+        return neuron_place(self.layer, self.unit, self.quantity)
 
     @property
     def called(self) -> str:
-        """What it is called in sentences: `neuron 0:137`, `'sentiment'`."""
-        return f"'{self.saved_as}'" if self.saved_as else f"neuron {self.name}"
+        """What it is called in sentences: `neuron 0:137`, `latent:12`, `'sentiment'`."""
+        if self.saved_as:
+            return f"'{self.saved_as}'"
+        return self.name if self.quantity == LATENT else f"neuron {self.name}"
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain data."""
@@ -121,7 +127,7 @@ class FindReport(Shown):
         alpha: Chance of finding anything where there is nothing.
         direction: The direction, if one was asked for.
         asked: What the controls are about, where it was asked for by name.
-        latent: That as what is steered, where it is a latent.
+        latent: What is kept as what is steered, where it is a latent.
     """
 
     units: tuple[FoundNeuron, ...]
@@ -167,6 +173,11 @@ class FindReport(Shown):
     def chosen(self) -> FoundNeuron:
         """The neuron that was best on the training part, found or not."""
         return next(neuron for neuron in self.units if neuron.chosen)
+
+    @property
+    def kind(self) -> str:
+        """What the units are, in sentences: `neuron` or `latent`."""
+        return LATENT if self.data["quantity"] == LATENT else "neuron"
 
     @property
     def subject(self) -> FoundNeuron:
@@ -232,12 +243,13 @@ class FindReport(Shown):
             "independent of each other; only these count in the tests"
         )
         return [
-            f"which neurons distinguish '{data['positive']}' (+) from '{data['negative']}' (-)?",
+            f"which {self.kind}s distinguish '{data['positive']}' (+) from "
+            f"'{data['negative']}' (-)?",
             f"{source}: {sum(train.values()):,} {data['task']} to choose on, "
             f"{sum(held.values()):,} to measure on ({held['positive']:,} + and "
             f"{held['negative']:,} -), {data['tokens']:,} tokens read",
             *([independent] if alone != held else []),
-            f"each neuron is compared by {data['features']}; accuracy is the mean over both "
+            f"each {self.kind} is compared by {data['features']}; accuracy is the mean over both "
             "classes; chance gives an accuracy and an AUC of 0.5",
             *data["notes"],
         ]
@@ -247,8 +259,8 @@ class FindReport(Shown):
         """How many neurons carry the property, in a sentence."""
         found = f"{len(self.neurons):,}" if self.neurons else "None"
         return (
-            f"{found} of {len(self.units):,} neurons carry it beyond chance at "
-            f"{self.alpha:.0%}, corrected for all neurons."
+            f"{found} of {len(self.units):,} {self.kind}s carry it beyond chance at "
+            f"{self.alpha:.0%}, corrected for all {self.kind}s."
         )
 
     def best(self, top: int = 5) -> Table:
@@ -258,14 +270,14 @@ class FindReport(Shown):
         notes = {id(self.chosen): "best on training", id(self.asked): "asked about"}
         rows: list[tuple[Entry, ...]] = [
             (
-                f"{neuron.called} {neuron.quantity}",
+                f"{neuron.called} {neuron.quantity}".removesuffix(f" {LATENT}"),
                 "+" if neuron.sign > 0 else "-",
                 *(neuron.accuracy, neuron.auc, neuron.p_corrected),
                 notes.get(id(neuron), ""),
             )
             for neuron in (*shown, *about)
         ]
-        name = f"L1 probe, {self.probe.nonzero:,} of {len(self.units):,} neurons"
+        name = f"L1 probe, {self.probe.nonzero:,} of {len(self.units):,} {self.kind}s"
         rows.append((name, "", score.accuracy, score.auc, None, ""))
         if direction is not None:
             name = f"direction, layer {direction.layer}"
@@ -296,7 +308,7 @@ class FindReport(Shown):
         figures["probe_weight"] = self.probe.weight_U
         figures["probe_center"] = self.probe.center_U
         figures["probe_scale"] = self.probe.scale_U
-        layers = self.units[-1].layer + 1
+        layers = self.units[-1].layer - self.units[0].layer + 1
         arrays: dict[str, NDArray[np.generic]] = {
             name: array.reshape(layers, -1) for name, array in figures.items()
         }
@@ -307,9 +319,17 @@ class FindReport(Shown):
 
 
 def all_neurons(
-    table: UnitTable, features: Features, hidden_size: int, quantity: str
+    table: UnitTable, features: Features, width: int, quantity: str, first_layer: int = 0
 ) -> tuple[FoundNeuron, ...]:
-    """The figures of every neuron; the thresholds are in units of the quantity."""
+    """The figures of every neuron; the thresholds are in units of the quantity.
+
+    Args:
+        table: The figures, column by column.
+        features: What they were computed from.
+        width: The columns of a layer.
+        quantity: `cell`, `hidden` or `latent`.
+        first_layer: The layer of the first column.
+    """
     columns = (
         table.sign_U,
         np.array([unseen(cut, quantity) for cut in table.threshold_U.tolist()]),
@@ -325,7 +345,8 @@ def all_neurons(
     )
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return tuple(
-        FoundNeuron(*divmod(column, hidden_size), quantity, *row) for column, row in enumerate(rows)
+        FoundNeuron(first_layer + column // width, column % width, quantity, *row)
+        for column, row in enumerate(rows)
     )
 
 
@@ -354,6 +375,8 @@ def asked_neuron(
 
 def describe_protocol(protocol: str, quantity: str) -> str:
     """What the features of an example are, in words."""
+    if quantity == LATENT:
+        return f"its activation: {PROTOCOLS[protocol]} ({protocol})"
     what = "tanh of the cell state" if quantity == "cell" else "the hidden state"
     return f"{what}: {PROTOCOLS[protocol]} ({STATES[quantity]}, {protocol})"
 
@@ -371,8 +394,8 @@ def neuron_target(report: FindReport, name: str, *, model: str = "") -> Target:
     name, neuron = check_name(name), report.kept
     if neuron is None:
         raise InspectionError(
-            "no neuron was found, so nothing can be saved; a direction of many neurons may work: "
-            f"{named('direction', 'difference')}"
+            f"no {report.kind} was found, so nothing can be saved; a direction of many neurons "
+            f"may work: {named('direction', 'difference')}"
         )
     info = {
         **_info(report),

@@ -12,13 +12,16 @@ import numpy as np
 from textgen.checkpoint import SavedModel
 from textgen.corpus.vocabulary import Ids
 from textgen.errors import InspectionError, named
+from textgen.heat import LATENT
+from textgen.inspection.dictionary import Dictionary
 from textgen.inspection.neuron_stats import parse_neuron
+from textgen.inspection.reading import latent_number
 from textgen.inspection.subject import LongText
 from textgen.inspection.trace import STATES, chosen_quantity
 from textgen.model.edit import split_neuron
 from textgen.model.engine import open_reader
 from textgen.probing import controls
-from textgen.probing.activations import coordinate_of, read_features
+from textgen.probing.activations import coordinate_of, latents_and_neurons, read_features
 from textgen.probing.controls import ControlInput
 from textgen.probing.direction import find_direction
 from textgen.probing.examples import (
@@ -71,44 +74,56 @@ def find(
     options: FindOptions | None = None,
     *,
     targets: Callable[[str], Target] | None = None,
+    dictionary: Callable[[], Dictionary] | None = None,
 ) -> FindReport:
-    """Find the neurons that carry a property, with a probe and controls.
+    """Find the neurons that carry a property, or the latents, with a probe and controls.
 
     Everything is chosen on a training part of the examples and measured on the rest. Compared is
-    the visible value of a neuron, which the rest of the network reads: `tanh` of a cell state.
+    the visible value of a neuron, which the rest of the network reads: `tanh` of a cell state; or
+    the activation of a latent.
 
     Args:
         saved: The model.
         task: Labelled texts, or a property of places in a corpus.
         options: The settings; None: the defaults.
         targets: What can be steered under a name (`Model.target`), for `options.neuron`.
+        dictionary: Its latents (`Model.dictionary`), for the quantity `latent`.
     Returns:
         The neurons found, the probe and the controls.
     Raises:
         BackendError: scikit-learn is missing.
         InspectionError: The model has no such quantity or neuron, or its values cannot be clamped.
-        ConfigError: Nothing is saved under the name of `options.neuron`.
+        ConfigError: Nothing is saved under the name of `options.neuron`, or there is no dictionary.
         CorpusError: There are too few examples.
     """
     require_sklearn()
     options = options or FindOptions()
-    asked = _asked(saved, options, targets)
-    quantity = _quantity(saved, asked.quantity or options.quantity)
+    latents = dictionary() if options.quantity == LATENT and dictionary is not None else None
+    asked = _asked(saved, options, targets, latents)
+    quantity = latents.source if latents else _quantity(saved, asked.quantity or options.quantity)
+    coordinates = latents_and_neurons(latents) if latents else None
     rng = np.random.default_rng(options.rng)
     threads = choose_threads(options.threads).value
     with progress_task("choosing examples"):
         examples = make_examples(saved, task, options, rng)
     network = open_reader(saved.config, saved.weights, threads)
-    features = read_features(network, examples, quantity)
+    features = read_features(network, examples, quantity, coordinates=coordinates)
     if not np.isfinite(features.raw_NU).all():
         raise InspectionError(
             "the states of the network grow without limit on these texts, so they cannot be "
             f"compared; read less of each text: {named('chars', 1000)}"
         )
-    with progress_task("choosing neurons"):
+    neurons_NH = None
+    if latents is not None:
+        neurons_NH = features.seen_NU[:, latents.size :]
+        features = features.columns(slice(latents.size))
+    with progress_task(f"choosing {'latents' if latents else 'neurons'}"):
         selector = Selector(features.seen_NU, examples, options.alpha)
         table = selector.find(examples.labels_N)
-        units = all_neurons(table, features, saved.config.hidden_size, quantity)
+        if latents is None:
+            units = all_neurons(table, features, saved.config.hidden_size, quantity)
+        else:
+            units = all_neurons(table, features, latents.size, LATENT, latents.layer)
     # Before the controls, which take long: this may fail.
     direction = None
     if options.direction is not None:
@@ -133,6 +148,8 @@ def find(
         vocabulary=saved.vocabulary,
         alpha=options.alpha,
         rng=rng,
+        latents=latents,
+        neurons_NH=neurons_NH,
     )
     if asked.column is not None:
         given = replace(
@@ -142,8 +159,7 @@ def find(
             threshold=float(table.threshold_U[asked.column]),
         )
     elif asked.target is not None:
-        coordinates = coordinate_of(asked.target)
-        own = read_features(network, examples, quantity, coordinates=coordinates)
+        own = read_features(network, examples, quantity, coordinates=coordinate_of(asked.target))
         alone = Selector(own.seen_NU, examples, options.alpha).find(examples.labels_N)
         cut = float(alone.threshold_U[0])
         given = replace(
@@ -155,6 +171,14 @@ def find(
         )
     counts = NgramCounts(examples)
     measures: dict[str, Callable[[], Control]] = {
+        **(
+            {}
+            if latents is None
+            else {
+                "the best neuron": lambda: controls.best_neuron(given),
+                "random directions": lambda: controls.random_directions(given),
+            }
+        ),
         "permuted labels": lambda: controls.permuted(given),
         "a probe on random neurons": lambda: controls.random_100_probe(given),
         "the best of random neurons": lambda: controls.random_100_best(given),
@@ -169,7 +193,8 @@ def find(
     for name, measure in measures.items():
         with progress_task(name):
             done.append(measure())
-    return FindReport(
+    latent = asked.target if asked.target and asked.target.threshold is not None else None
+    report = FindReport(
         units=units,
         probe=probe,
         probe_score=given.probe_score,
@@ -178,8 +203,11 @@ def find(
         alpha=options.alpha,
         direction=direction,
         asked=None if options.neuron is None else given.neuron,
-        latent=asked.target if asked.target and asked.target.threshold is not None else None,
+        latent=latent,
     )
+    if latents is not None and report.kept is not None and report.kept.unit is not None:
+        report = replace(report, latent=latents.target(report.kept.unit))
+    return report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,12 +228,28 @@ class _AskedAbout:
 
 
 def _asked(
-    saved: SavedModel, options: FindOptions, targets: Callable[[str], Target] | None
+    saved: SavedModel,
+    options: FindOptions,
+    targets: Callable[[str], Target] | None,
+    latents: Dictionary | None,
 ) -> _AskedAbout:
     """What `options.neuron` names; a bare neuron needs no scale, so that nothing is measured."""
     name, config = options.neuron, saved.config
+    if latents is not None and options.direction is not None:
+        raise InspectionError(
+            f"a direction is made of neurons; leave {named('quantity', LATENT)} out"
+        )
     if name is None:
         return _AskedAbout()
+    if latents is not None:
+        number = latent_number(name)
+        if number is None:
+            raise InspectionError(
+                f"latents are looked at, and '{name}' is none; write {LATENT}:12, or leave "
+                f"{named('quantity', LATENT)} out"
+            )
+        latents.target(number)
+        return _AskedAbout(column=number)
     bare = split_neuron(name)
     if bare is not None or targets is None:
         layer, unit = parse_neuron(
@@ -285,6 +329,7 @@ def _data(
 ) -> dict[str, object]:
     """What the report says about the question, the examples and their split."""
     share = float(examples.labels_N[examples.held_out_N].mean())
+    shown = quantity if options.quantity != LATENT else LATENT
     independent = examples.counts(examples.independent_N)
     read = task if isinstance(task, LabelledTexts) else None
     notes = [*(() if read is None else read.notes), *examples.notes]
@@ -303,8 +348,8 @@ def _data(
         "positive": examples.positive,
         "negative": examples.negative,
         "protocol": examples.protocol,
-        "features": describe_protocol(examples.protocol, quantity),
-        "quantity": quantity,
+        "features": describe_protocol(examples.protocol, shown),
+        "quantity": shown,
         "counts": examples.counts(),
         "tokens": tokens,
         "units": selector.units,

@@ -64,8 +64,9 @@ def find_command(
 
     Neurons are chosen on one part of the examples and measured on the rest. A neuron is shown if
     it is significant after a correction for the number of all neurons. The controls are made for
-    the neuron that is best on the first part, or for the one that --neuron names. This command
-    needs scikit-learn: pip install scikit-learn.
+    the neuron that is best on the first part, or for the one that --neuron names. With --show
+    latent all this is done with the latents of the dictionary that inspect features has learned.
+    This command needs scikit-learn: pip install scikit-learn.
 
     textgen inspect find --labels reviews.tsv --save sentiment
 
@@ -76,6 +77,8 @@ def find_command(
     textgen inspect find corpus.txt --regex "the "
 
     textgen inspect find --labels other_reviews.tsv --neuron sentiment
+
+    textgen inspect find --labels reviews.tsv --show latent --save sentiment
     """
     from textgen.errors import ConfigError, StorageError
     from textgen.files import make_folder
@@ -113,7 +116,9 @@ def find_command(
         return read_for(loaded, paths, ReadOptions(chars=chars, **vars(files)), quiet=output.quiet)
 
     task = open_task(asked, read, encoding=files.encoding, encoding_errors=files.encoding_errors)
-    report = find(loaded.saved, task, options, targets=loaded.target)
+    report = find(
+        loaded.saved, task, options, targets=loaded.target, dictionary=lambda: loaded.dictionary
+    )
     head: dict[str, object] = {"checkpoint": str(loaded.path)}
     failure: StorageError | None = None
     if keep.save is not None:
@@ -137,7 +142,7 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
     kept = report.kept
     if report.direction is None and kept is None:
         print(
-            f"nothing saved: no neuron was found; a direction may work: --save {name} "
+            f"nothing saved: no {report.kind} was found; a direction may work: --save {name} "
             "--direction difference",
             file=sys.stderr,
         )
