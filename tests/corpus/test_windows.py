@@ -13,8 +13,11 @@ from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.vocabulary import END_ID
 from textgen.corpus.windows import (
+    ALL,
     LABEL_DROPOUT,
+    Batch,
     DocumentLabels,
+    Portion,
     Windows,
     count_of,
     count_tokens,
@@ -352,3 +355,60 @@ def test_the_same_stretches_are_read_under_no_label_in_every_version(
                 left_out += is_left_out
                 assert label == (0 if is_left_out else (2, 0, 1, 3)[document])
     assert left_out
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_portions_follow_each_other_and_are_as_equal_as_they_can_be(count: int) -> None:
+    for total in range(12):
+        places = [list(range(total))[Portion(index, count).of(total)] for index in range(count)]
+        assert [place for portion in places for place in portion] == list(range(total))
+        sizes = [len(portion) for portion in places]
+        assert max(sizes) - min(sizes) <= 1
+    assert ALL.of(7) == slice(0, 7)
+    assert Portion(1, 3).of(8) == slice(2, 5)
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    """Whether two batches hold the same windows."""
+    assert one.labels_TB is not None and other.labels_TB is not None
+    arrays = ("inputs_TB", "targets_TB", "resets_TB", "labels_TB")
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays)
+
+
+@pytest.mark.parametrize(("sliding", "reset_every"), [(True, 0), (False, 0), (False, 3)])
+def test_a_share_has_its_windows_as_among_all(sliding: bool, reset_every: int) -> None:
+    """Several processes read the streams of one batch; a part of a batch is what a share reads."""
+
+    def windows(share: Portion = ALL) -> Windows:
+        return Windows(
+            numbered(41), seq_len=6, batch_size=7, sliding=sliding, reset_every=reset_every,
+            labels=LABELS, rng=5, share=share,
+        )  # fmt: skip
+
+    for step in range(9):
+        whole = windows().batch(step)
+        assert whole.inputs_TB.shape == (6, 7)
+        for share in (Portion(index, 3) for index in range(3)):
+            own = share.of(7)
+            part = whole.part(own)
+            assert part.inputs_TB.shape == (6, own.stop - own.start)
+            assert part.inputs_TB[0].tolist() == whole.inputs_TB[0, own].tolist()
+            assert equal(windows(share).batch(step), part)
+
+
+def test_a_part_without_labels_has_none() -> None:
+    assert Windows(numbered(9), seq_len=2, batch_size=2).batch(0).part(slice(1)).labels_TB is None
+
+
+def test_targets_are_counted_that_count() -> None:
+    """Of pairs those after the separator: one in each of two streams here."""
+    tab = 3
+    tokens = np.array([END_ID, 5, tab, 7, END_ID, 6, 5, tab, 8, END_ID], np.uint16)
+    pairs = Windows(tokens, seq_len=9, separator=tab)
+    batch = pairs.batch(0)
+    # The target of a pair is what follows the separator, and the end mark after it.
+    assert batch.targets_TB[:, 0].tolist() == [-1, -1, 7, END_ID, -1, -1, -1, 8, END_ID]
+    assert batch.counted == 4
+    assert not pairs.counts_all
+    plain = Windows(tokens, seq_len=9)
+    assert plain.counts_all and plain.batch(0).counted == 9
