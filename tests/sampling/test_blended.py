@@ -12,6 +12,7 @@ from textgen.model.head import log_softmax
 from textgen.model.network import StepNetwork
 from textgen.sampling import (
     BlendedNetwork,
+    BlendedNetworks,
     HistoryNetwork,
     SampleOptions,
     UnitedSymbols,
@@ -242,3 +243,48 @@ def test_whose_turn_it_is_goes_on_with_a_history():
     options = SampleOptions(length=16, temperature=0.0, history=2)
     text = "".join(one.text for one in stream_text(network, vocabulary, options))
     assert text == "a a b a a a b a "
+
+
+def test_equal_vocabularies_are_the_first_one():
+    """Nothing is united where nothing differs."""
+    one, other = Vocabulary.from_characters("ab"), Vocabulary.from_characters("ab")
+    assert UnitedSymbols([one, other]).vocabulary is one
+    assert UnitedSymbols([one]).vocabulary is one
+
+
+def test_models_blend_where_nothing_else_is_said():
+    networks = [HashNetwork(len(places)) for places in BOTH.places]
+    plain = BlendedNetwork(networks, BOTH, (0.5, 0.5))
+    np.testing.assert_array_equal(after(plain, "ab"), after(blended(0.5, 0.5), "ab"))
+    assert not np.array_equal(after(plain, "ab"), after(blended(0.5, 0.5, alternate=True), "ab"))
+
+
+@pytest.mark.parametrize(("counts", "all_have"), [((1, 1), True), ((1, 0), False), ((0, 0), False)])
+def test_it_has_counts_where_all_have(counts, all_have):
+    networks = [HashNetwork(len(places)) for places in BOTH.places]
+    for network, has in zip(networks, counts, strict=True):
+        network.has_counts = bool(has)
+    assert BlendedNetwork(networks, BOTH, (0.5, 0.5)).has_counts == all_have
+
+
+def test_what_writes_is_made_of_what_writes_each():
+    """One text by what writes one of each model, many by what writes many; told as by the first."""
+
+    class Told:
+        def __init__(self, name):
+            self.one, self.many = f"{name} one", f"{name} many"
+
+        def record(self, *given, **more):
+            return {"record": given, **more}
+
+        def describe(self, *given, **more):
+            return repr((given, more))
+
+    networks = BlendedNetworks([Told("a"), Told("b")], lambda each: list(each))
+    assert networks.one == ["a one", "b one"]
+    assert networks.many == ["a many", "b many"]
+    plain = {"exact": False, "eight_bit": False}
+    assert networks.record() == {"record": (1,), **plain}
+    assert networks.record(3, exact=True) == {"record": (3,), **plain, "exact": True}
+    assert networks.describe() == repr(((1,), plain))
+    assert networks.describe(2, eight_bit=True) == repr(((2,), {**plain, "eight_bit": True}))

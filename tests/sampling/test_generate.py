@@ -22,6 +22,8 @@ from textgen.sampling import (
     generate,
     stream_text,
 )
+from textgen.sampling.choice import INDEX_LIMIT
+from textgen.sampling.generate import WrittenText
 
 CHARS = Vocabulary.from_characters("абвгд .!\n")
 GREEDY = SampleOptions(temperature=0.0)
@@ -314,3 +316,22 @@ def test_ids_that_are_no_symbols_are_refused(seed):
 def test_counts_out_of_range_are_refused(count, first):
     with pytest.raises(SamplingError, match=r"^count is "):
         generate(HashNetwork(11), CHARS, [()] * count, GREEDY, first_index=first)
+
+
+def test_a_text_is_shown_as_what_it_is():
+    """In Python as a string; in a notebook with the seed set off."""
+    text = WrittenText("abc def", 3)
+    assert repr(text) == "'abc def'" and text.headline == "4 characters written"
+    (shown,) = text.parts()
+    assert shown.pieces == [("abc", True), (" def", False)] and shown.meaning == "the seed"
+    (plain,) = WrittenText("abc").parts()
+    assert plain.meaning == ""
+
+
+def test_the_last_number_of_a_text_is_one():
+    network = HashNetwork(len(CHARS))
+    last = INDEX_LIMIT - 1
+    (text,) = generate(network, CHARS, [[]], SampleOptions(length=3), first_index=last)
+    assert len(text.text) == 3
+    with pytest.raises(SamplingError, match=r"count is 2; it must lie in 1[.][.]1"):
+        generate(network, CHARS, [[], []], SampleOptions(length=3), first_index=last)

@@ -267,3 +267,15 @@ def test_what_is_told_of_items() -> None:
     (table,) = some.parts()
     assert list(table.rows) == [("ab", 1.5), ("b", 1.5)]  # type: ignore[union-attr]
     assert Items(found, 2, 40).headline == "2 items of 40 texts"
+
+
+def test_an_item_may_be_as_long_as_asked_and_its_end_is_written() -> None:
+    lengths: list[int] = []
+
+    class Noting(Call):
+        def write(self, size: int, first: int, form: Form | None, length: int) -> list[Generation]:
+            lengths.append(length)
+            return super().write(size, first, form, length)
+
+    Noting(rng=1).items(3, 4)
+    assert set(lengths) == {5}

@@ -13,7 +13,7 @@ from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.model.head import log_softmax
 from textgen.model.network import StepNetwork
 from textgen.sampling import SampleOptions, Writer
-from textgen.sampling.likely_words import WordSearch
+from textgen.sampling.likely_words import WordSearch, _has_word
 from textgen.sampling.networks import start
 
 CHARS = Vocabulary.from_characters("ab' .")
@@ -151,3 +151,14 @@ def test_after_a_word_that_was_taken_another_one_begins():
     assert writer.words() == after
     writer.undo()
     assert writer.words() == offered
+
+
+def test_a_letter_whose_last_byte_is_the_first_beyond_ascii():
+    """«р» is the bytes D1 and 80."""
+    chances = {"ар б": 0.6, "ба р": 0.4}
+    assert words_of(BYTES, chances, 2) == {"ар": 0.6, "ба": 0.4}
+
+
+def test_a_symbol_of_several_characters_is_a_word_if_one_of_them_is_a_letter():
+    assert _has_word("it's") and _has_word("(a") and _has_word("7.")
+    assert not _has_word("...") and not _has_word("")

@@ -13,7 +13,7 @@ from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import BackendError, ConfigError, SamplingError
 from textgen.model.config import ModelConfig
-from textgen.model.edit import Edits
+from textgen.model.edit import Edit, Edits
 from textgen.model.engine import choose_engine
 from textgen.model.native_network import NativeStep
 from textgen.model.network import Engine, Floats, Ids, State, StepNetwork
@@ -31,7 +31,7 @@ from textgen.sampling import (
     stream_text,
     writing,
 )
-from textgen.sampling.networks import TOGETHER_FROM, read, start
+from textgen.sampling.networks import TOGETHER_FROM, read, start, start_many
 from textgen.sampling.stream import Piece, Stream
 
 CHARS = Vocabulary.from_characters("абвгд .!\n")
@@ -405,3 +405,57 @@ def _zero_position(network: NativeStep):  # type: ignore[no-untyped-def]
     from textgen.sampling.networks import Position
 
     return Position(np.zeros((1, len(CHARS)), np.float32), network.zero_state(1))
+
+
+def test_where_it_stands_within_a_block_is_known_each_time_it_is_asked() -> None:
+    """What was asked once does not move where the next question begins."""
+    seed, engine = ids_of("аб"), native()
+    options = SampleOptions(length=40)
+    stream = Stream(CHARS, options, SymbolGenerator(0, 0), seed)
+    writer = writing.StreamWriter(engine, options, stream, start(engine, seed))
+    written: list[int] = []
+    for symbol in writer.symbols():
+        written.append(symbol.id)
+        read_BV = start(engine, [*seed, *written]).logits_BV
+        np.testing.assert_allclose(writer.position.logits_BV, read_BV, atol=1e-4)
+    assert len(written) == 40
+
+
+def test_texts_together_are_written_in_groups_of_steps() -> None:
+    """Where what may come next depends on every token, one step at a time."""
+    network = native()
+
+    def group(count: int = 2, **given: object) -> writing.StreamGroup:
+        options = SampleOptions(length=40, **given)  # type: ignore[arg-type]
+        streams = [Stream(CHARS, options, SymbolGenerator(0, n), []) for n in range(count)]
+        position = start_many(network, [[]] * max(count, 1))
+        return writing.StreamGroup(network, options, streams, position)
+
+    assert group()._steps == writing.GROUP_STEPS > 1
+    assert group(no_repeat=2)._steps == 1
+    assert group(temperature="0.4@0..20,1.0@20..")._steps == 1
+    assert group(0)._steps == writing.GROUP_STEPS
+
+
+def test_the_last_token_of_each_text_is_edited_and_no_other() -> None:
+    """Also of a text of which nothing is read but the end mark."""
+    told: list[list[tuple[int, Edits]]] = []
+
+    class Told(StepNetwork):
+        def zero_state(self, batch_size: int = 1) -> State:
+            return [{"h": np.zeros((batch_size, 1), np.float32)}]
+
+        def step(
+            self, ids_B: Ids | int, state: State, edits_B: Sequence[Edits] | None = None
+        ) -> tuple[Floats, State]:
+            ids = np.asarray(ids_B).tolist()
+            told.append(list(zip(ids, edits_B or [()] * len(ids), strict=True)))
+            return np.zeros((len(ids), len(CHARS)), np.float32), state
+
+    one, two = (Edit(layer=0, state="h", unit=unit, scale=0.0, shift=1.0) for unit in (0, 1))
+    start_many(Told(), [[], [3, 4], [5]], [(one,), (two,), (one, two)])
+    assert told == [
+        [(END_ID, ()), (END_ID, ()), (END_ID, (one,))],
+        [(3, ()), (5, (one, two))],
+        [(4, (two,))],
+    ]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import textgen.sampling.novelty as novelty
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import ConfigError, SamplingError
@@ -300,3 +301,52 @@ def test_a_list_of_known_documents_is_cut(monkeypatch):
     assert lines == [f"  {'a' * 60}", f"  {'b' * 57}..."]
     lines = report_of("\n".join(names), names=names).describe()[1:-1]
     assert lines == [f"  {'a' * 60}", f"  {'b' * 57}...", "  and 1 more"]
+
+
+def test_the_largest_number_of_the_corpus_type_is_a_token_like_others():
+    corpus = np.array([7, 255, 255, 3, 9], np.uint8)
+    (result,) = find_copies_in_each([[1, 255, 255, 3, 1]], corpus, min_run=2)
+    assert [(run.start, run.length, run.source) for run in result.runs] == [(1, 3, 1)]
+    # One more does not fit into a byte, where it would be 0.
+    (result,) = find_copies_in_each([[256, 7, 255]], np.array([0, 7, 255], np.uint8), min_run=3)
+    assert not result.runs and result.longest == 2
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 9])
+def test_there_is_a_hash_of_each_window(size):
+    hashes = novelty._window_hashes(np.arange(4), size)
+    assert hashes.shape == (max(4 - size + 1, 0),)
+
+
+def test_a_word_at_the_start_of_a_text_has_no_space_and_after_a_seed_it_has():
+    words = Vocabulary.from_words(" ", {" one": 2, " two": 1}, folded=True)
+    model = SimpleNamespace(vocabulary=words, normalization=Normalization(), writes_documents=False)
+    corpus = SimpleNamespace(tokens=np.array([3, 4, 3], np.uint8))
+    ids = (words.symbol_index()[" one"], words.symbol_index()[" two"])
+    shown = []
+    for seed in (FittedSeed((), ""), FittedSeed((2,), " ")):
+        text = words.decode(ids, at_start=not seed.ids)
+        report = NoveltyReport(model, corpus, [Generation(text, ids, "length", 1.0)], seed, "\n")
+        shown.append("".join(piece for piece, _ in report.pieces(0)))
+    assert shown == ["one two", " one two"]
+
+
+def test_a_folder_is_read_as_it_was_trained_on(tmp_path):
+    (tmp_path / "one.md").write_text("ababab")
+    (tmp_path / "two.txt").write_text("bbbbbb")
+    vocabulary = Vocabulary.from_characters("ab")
+
+    def model(record):
+        return SimpleNamespace(
+            vocabulary=vocabulary,
+            normalization=Normalization(),
+            corpus=record,
+            corpus_options=lambda **more: CorpusOptions(**more),
+        )
+
+    def text(record):
+        tokens = training_text(model(record), str(tmp_path)).tokens
+        return vocabulary.decode(np.asarray(tokens).tolist())
+
+    assert "ababab" in text({"options": {"ending": ".md"}})
+    assert "bbbbbb" in text({"options": {}}) and "bbbbbb" in text(None)

@@ -22,6 +22,7 @@ from textgen.sampling import (
     generate,
     stream_text,
 )
+from textgen.sampling.course import Follower
 from textgen.sampling.networks import start
 from textgen.sampling.stream import Cursor, Stream
 from textgen.sampling.writing import StreamGroup
@@ -266,3 +267,29 @@ def test_letters_are_known_of_symbols(vocabulary: Vocabulary) -> None:
     letters = {vocabulary.symbols[token] for token in np.flatnonzero(letters_V)}
     assert letters == (set("абвгд") if vocabulary is CHARS else {"а"})
     assert letters_V.shape == (len(vocabulary),)
+
+
+def test_what_holds_is_known_up_to_the_next_change_and_for_one_token_at_least() -> None:
+    class Changes:
+        def __init__(self, place: int | None, counts_sentences: bool = False) -> None:
+            self.place, self.counts_sentences = place, counts_sentences
+
+        def next_change(self, char: int) -> int | None:
+            return None if self.place is None or char >= self.place else self.place
+
+    def certain(*given: Any, vocabulary: Vocabulary = CHARS) -> int | None:
+        return Follower(Changes(*given), lambda char, sentence: 0, vocabulary).certain_tokens
+
+    assert certain(7) == 7 and certain(None) is None
+    assert certain(7, True) == 1 and certain(None, True) == 1
+    assert certain(7, vocabulary=WORDS) == 1
+
+
+def test_the_room_of_a_text_is_the_nearer_of_two_bounds() -> None:
+    """Characters that its length allows, and tokens that it may have."""
+
+    def room(length: int, tokens: int | None) -> int:
+        generator = SymbolGenerator(0, 0)
+        return Stream(CHARS, SampleOptions(length=length), generator, [], None, tokens).room
+
+    assert (room(9, None), room(9, 4), room(3, 4)) == (9, 4, 3)

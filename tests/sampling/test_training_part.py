@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, StorageError
 from textgen.options import TrainOptions
 from textgen.sampling import training_part
+from textgen.sampling.training_part import cached_text
 from textgen.training.data import open_data
 
 TINY = {"steps": 1, "hidden_size": 8, "batch_size": 2, "seq_len": 8, "num_layers": 1}
@@ -88,3 +90,27 @@ def test_a_model_that_does_not_tell_is_refused(tmp_path):
         training_part(replace(saved, info={}))
     with pytest.raises(ConfigError, match="trained on pairs"):
         training_part(replace(saved, info={**saved.info, "pairs": True}))
+
+
+def test_a_validation_text_that_left_the_cache_is_empty(tmp_path, monkeypatch):
+    path, other = tmp_path / "text.txt", tmp_path / "other.txt"
+    path.write_text(russian_text(4_000))
+    other.write_text(russian_text(1_000, seed=1))
+    saved = trained(path, out=tmp_path / "run", val=str(other))
+    monkeypatch.setattr(
+        sys.modules["textgen.sampling.training_part"],
+        "cached_text",
+        lambda model, number=0: None if number else cached_text(model),
+    )
+    part = training_part(saved)
+    assert len(part.val) == 0 and len(part.train) > 3_000
+
+
+def test_a_text_that_cannot_be_read_any_more_says_so(tmp_path, monkeypatch):
+    path = tmp_path / "text.txt"
+    path.write_text(russian_text(4_000))
+    saved = trained(path, out=tmp_path / "run")
+    monkeypatch.setenv("TEXTGEN_CACHE", str(tmp_path / "another"))
+    path.write_bytes(b"")
+    with pytest.raises(ConfigError, match="empty"):
+        training_part(saved)

@@ -205,3 +205,32 @@ def test_a_step_with_nothing_left_is_refused():
     with pytest.raises(SamplingError, match="leaves nothing that could follow"):
         writer.step()
     assert writer.undo() and len(writer.ids) == len(CHARS) - 3
+
+
+def test_five_are_likeliest_where_no_number_is_given():
+    writer = make()
+    assert writer.likeliest() == writer.likeliest(5) and len(writer.likeliest()) == 5
+
+
+def test_a_step_is_not_the_end_of_a_sentence():
+    """What ends a text does not end a step, which is one token anyhow."""
+    script = CHARS.encode("а. б").tolist()
+    # Before it an end mark and the primer are read.
+    writer = make(network=ScriptNetwork(len(CHARS), script, lead=3), until_sentence=True)
+    reasons = [writer.step().finish_reason for _ in script]
+    assert reasons == ["length"] * len(script)
+    assert writer.text == "а. б"
+
+
+def test_what_reads_many_sees_as_much_as_what_writes():
+    """With a history the words follow from the last tokens alone, whoever looks for them."""
+
+    def words(**more):
+        writer = Writer(
+            HashNetwork(len(CHARS)), CHARS, Normalization(), SampleOptions(history=1), **more
+        )
+        writer.feed("аб. в")
+        return writer.words(4)
+
+    own = words()
+    assert words(open_many=lambda: HashNetwork(len(CHARS))) == own
