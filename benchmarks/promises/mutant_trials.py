@@ -353,7 +353,8 @@ class _Server(_Watch):
             assert mutant.function is not None
             code = _code_at(mutant.code(), mutant.function)
             for function in self._functions[mutant.module, mutant.function]:
-                function.__code__ = code
+                # A mutant that calls `super()` no more has no variable for its class.
+                function.__code__ = code.replace(co_freevars=function.__code__.co_freevars)
             return self.first_failure(items, limits, patience)
 
         return trial

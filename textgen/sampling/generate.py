@@ -60,9 +60,6 @@ class WrittenText(str, Shown):
     def __reduce__(self) -> tuple[type[WrittenText], tuple[str, int]]:
         return WrittenText, (str(self), self.seed)
 
-    def __repr__(self) -> str:
-        return super().__repr__()
-
     @property
     def headline(self) -> str:
         """How much was written."""
