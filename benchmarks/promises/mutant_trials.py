@@ -353,8 +353,11 @@ class _Server(_Watch):
             assert mutant.function is not None
             code = _code_at(mutant.code(), mutant.function)
             for function in self._functions[mutant.module, mutant.function]:
-                # A mutant that calls `super()` no more has no variable for its class.
-                function.__code__ = code.replace(co_freevars=function.__code__.co_freevars)
+                own = code
+                if not code.co_freevars:
+                    # One that calls `super()` no more has no variable for its class.
+                    own = code.replace(co_freevars=function.__code__.co_freevars)
+                function.__code__ = own
             return self.first_failure(items, limits, patience)
 
         return trial
