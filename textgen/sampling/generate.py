@@ -74,9 +74,6 @@ class WrittenText(str, Shown):
 class Generations(list["Generation"], Shown):
     """Several texts of a model; to a program, a `list`."""
 
-    def __repr__(self) -> str:
-        return super().__repr__()
-
     @property
     def headline(self) -> str:
         """How many texts."""
