@@ -200,7 +200,7 @@ def test_end():
 SCRIPT = """
 import sys
 from pathlib import Path
-sys.path[:0] = [{folder!r}, {place!r}]
+sys.path.insert(0, {folder!r})
 import campaign, changed_code, mutant_trials, tests_can_fail
 for module in (campaign, changed_code, mutant_trials, tests_can_fail):
     module.ROOT = Path({place!r})
@@ -238,7 +238,8 @@ def test_tests_notice_what_they_are_about_and_survivors_are_told(tmp_path: Path)
     (tmp_path / "tests/test_module.py").write_text(TESTS)
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     script = SCRIPT.format(folder=str(FOLDER), place=str(tmp_path))
-    words = [sys.executable, "-c", script]
+    # Without the working folder among the places of modules.
+    words = [sys.executable, "-P", "-c", script]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -194,6 +194,8 @@ def _pytest(paths: Sequence[str], plugin: object, base: Path) -> int:
     # The libraries are loaded already.
     words += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     os.chdir(ROOT)
+    # Another checkout may be the installed one.
+    sys.path.insert(0, str(ROOT))
     return int(pytest.main(words, plugins=[plugin]))
 
 
