@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from textgen.checkpoint import MODEL_NAME, RESUME_NAME, list_runs, locate_model
-from textgen.checkpoint.locate import RunEntry
+from textgen.checkpoint.locate import RunEntry, is_path
 from textgen.errors import StorageError
 
 
@@ -169,3 +169,10 @@ def test_a_closed_folder_is_told_and_hides_no_other(
     assert message_of("newest").endswith("permission denied")
     monkeypatch.setattr(os, "scandir", refuse_listing)
     assert message_of(None) == "cannot read the folder checkpoints: permission denied"
+
+
+def test_a_word_with_a_slash_is_a_path() -> None:
+    assert [is_path(word) for word in ("run", "a/run", "./run", "run/", "/")] == [
+        False,
+        *[True] * 4,
+    ]

@@ -46,6 +46,7 @@ def test_what_steers_knows_when_it_changes() -> None:
     assert [both.next_change(char) for char in (0, 5, 9)] == [5, 9, None]
     assert not plan.counts_sentences
     assert LabelSteering(parse_labels("Austen@s2", LABELS), plan).counts_sentences
+    assert parse_labels("Austen@s2,Doyle@5..", LABELS).counts_sentences
 
 
 @pytest.mark.parametrize(

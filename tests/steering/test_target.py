@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.made_up_targets import direction, neuron
+from support.made_up_targets import direction, latent, neuron
 
 from textgen.errors import (
     CheckpointCorruptError,
@@ -139,6 +139,14 @@ def test_a_neuron_may_have_no_spread_but_not_less_than_none() -> None:
         neuron(sd=-1e-9)
 
 
+@pytest.mark.parametrize("name", ["bias", "threshold"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_where_a_target_reads_something_is_a_number(name: str, value: float) -> None:
+    latent()
+    with pytest.raises(ConfigError, match=r"has bias .* both must be finite"):
+        latent(**{name: value})
+
+
 def test_the_value_is_that_of_the_row_that_is_asked_for() -> None:
     x = np.arange(40, dtype=np.float32).reshape(2, 20)
     assert neuron(3).value({"c": x}) == 3.0
@@ -192,6 +200,21 @@ def test_a_calibration_is_kept_with_the_weights_it_belongs_to(tmp_path: Path) ->
     assert Calibration.load(model, "sum") is None
     (targets_folder(model) / "_calibration.json").write_text("{")
     assert Calibration.load(model, "sum") is None
+
+
+def test_a_calibration_shows_the_range_of_each_state() -> None:
+    made = Calibration(
+        mean={(0, "h"): np.array([0.5, -1.0, 2.0]), (1, "c"): np.array([3.0, 4.0, 3.5])},
+        sd={(0, "h"): np.array([0.2, 0.1, 0.3]), (1, "c"): np.array([0.0, 0.7, 0.6])},
+        model="sum",
+        source="the training text",
+        tokens=100,
+    )
+    [table] = made.parts()
+    assert isinstance(table, Table)
+    (layer, *first), (above, *second) = table.rows
+    assert (layer, above) == (0, 1)
+    assert (first[1:], second[1:]) == ([-1.0, 2.0, 0.1, 0.3], [3.0, 4.0, 0.0, 0.7])
 
 
 def test_a_link_in_place_of_the_folder_or_of_a_file_is_not_followed(tmp_path: Path) -> None:

@@ -621,11 +621,13 @@ def test_a_plan_of_version_0_1_is_what_it_was() -> None:
     """Its runs knew none of these settings, and must go on as they began."""
     data = good()
     del data["reset_every"], data["first_step"], data["recurrent_dropout"], data["members"]
+    del data["accumulate"]
     del data["optimizer"]["beta1"]
     plan = Plan.from_dict(data)
     assert (plan.reset_every, plan.optimizer.beta1, plan.first_step) == (0, 0.9, 0)
     assert plan.recurrent_dropout == 0.0
     assert plan.members == 1
+    assert plan.accumulate == 1
 
 
 def test_an_incomplete_plan_is_refused() -> None:
