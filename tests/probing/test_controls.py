@@ -674,6 +674,26 @@ def test_what_tells_the_same_of_all_takes_nothing_out(one_of_many: ControlInput)
     assert control.holds
 
 
+def test_a_straight_line_of_log_odds_is_taken_out_wherever_their_mean_lies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.random(200) < 0.5
+    log_odds = rng.normal(size=200) + labels + 5.0
+    case = case_of(3.0 * log_odds[:, None] + 7.0, labels)
+    looked_at = []
+
+    def selector(rest_N1: np.ndarray, *words: Any) -> Selector:
+        looked_at.append(rest_N1)
+        return Selector(rest_N1, *words)
+
+    monkeypatch.setattr(controls, "Selector", selector)
+    controls._without(case, log_odds, name="line", figures={}, what="the line")
+    [rest_N1] = looked_at
+    assert rest_N1.shape == (200, 1)
+    assert np.ptp(rest_N1) < 1e-4
+
+
 def by_position(examples: Examples, runs: np.ndarray) -> Examples:
     """The same examples as positions of one text: in those runs, each in a block of its own."""
     return replace(examples, protocol="position", run_N=runs)
