@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.every_kind import OLD_FILES
+from support.exact_path import in_float32
 from support.serving import Served, serving
 
 import textgen
@@ -24,7 +25,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, textgen.Model]
         copy(path, folder / path.name)
     found = {name: OLD_FILES / f"{name}.safetensors" for name in NAMES}
     found["lstm"] = folder / "lstm.safetensors"
-    return {name: textgen.load(path) for name, path in found.items()}
+    loaded = {name: textgen.load(path) for name, path in found.items()}
+    with in_float32():
+        for model in loaded.values():
+            # What it samples with is chosen here, and kept.
+            assert model.networks.one and model.networks.many
+    return loaded
 
 
 @pytest.fixture(scope="session")
