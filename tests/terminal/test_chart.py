@@ -136,3 +136,23 @@ def test_bands_are_named_and_in_sight() -> None:
     svg = charts_picture([chart]).decode()
     assert svg != charts_picture([replace(CURVES, bands=(("untrained", 5.5, 5.9),))]).decode()
     assert "<!-- untrained -->" in svg
+
+
+@pytest.mark.parametrize(("count", "is_below"), [(7, False), (8, True)])
+def test_a_long_legend_covers_nothing(count: int, is_below: bool) -> None:
+    from matplotlib.figure import Figure
+
+    from textgen.terminal.chart import _draw
+
+    chart = Chart(
+        series=tuple(Series(name=f"s{n}", points=((0.0, n), (1.0, n))) for n in range(count)),
+        x_label="x",
+        y_label="y",
+    )
+    figure = Figure(figsize=(8.0, 4.5))
+    axes = figure.add_subplot()
+    _draw(axes, chart)
+    figure.draw_without_rendering()
+    legend = axes.get_legend()
+    assert len(legend.get_texts()) == count
+    assert (legend.get_window_extent().y1 < axes.bbox.y0) == is_below

@@ -51,6 +51,8 @@ FLOOR = 1e-4
 _OPENING_SHARE, _FEW_POINTS = 0.05, 8
 
 PICTURE_KINDS = ("svg", "png")
+#: A picture's legend with more names than these stands below it, where it covers nothing.
+LEGEND_INSIDE = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -494,7 +496,9 @@ def _draw(axes: Any, chart: Chart) -> None:
             ha="right" if chart.x_place(x) > (left + right) / 2 else "left",
         )
     if any(series.name for series in chart.series) or chart.levels or chart.bands:
-        axes.legend(frameon=False)
+        many = len(axes.get_legend_handles_labels()[0]) > LEGEND_INSIDE
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": 2}
+        axes.legend(frameon=False, **(below if many else {}))
 
 
 def _draw_series(axes: Any, chart: Chart, number: int) -> None:

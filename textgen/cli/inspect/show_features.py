@@ -50,7 +50,7 @@ def features_command(
 
     textgen inspect features
 
-    textgen inspect features corpus.txt --chars 0 --latents 4096 --force
+    textgen inspect features corpus.txt --latents 1024 --states 100000 --force
 
     textgen inspect features corpus.txt --controls --json
 
