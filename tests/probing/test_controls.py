@@ -830,3 +830,52 @@ def test_what_is_left_is_more_than_chance_or_nothing(
     control = controls.length(replace(one_of_many, alpha=0.25))
     assert control.holds == holds
     assert control.figures["residual"] == {"accuracy": 0.625, "auc": auc, "p_value": chance}
+
+
+def of_latents(case: ControlInput, neurons_NH: np.ndarray) -> ControlInput:
+    """The columns of a case as latents, and the neurons that they are learned of."""
+    dictionary: Any = SimpleNamespace(layer=1)
+    return replace(case, latents=dictionary, neurons_NH=neurons_NH.astype(np.float32))
+
+
+def test_a_latent_stands_beside_the_best_neuron(one_of_many: ControlInput) -> None:
+    labels_N = one_of_many.examples.labels_N
+    noise = np.random.default_rng(3).normal(size=(len(labels_N), 20))
+    control = controls.best_neuron(of_latents(one_of_many, noise))
+    assert control.holds and control.figures["unit"]["layer"] == 1
+    assert control.meaning.endswith("the dictionary made the difference")
+    noise[:, 7] += 4.0 * labels_N
+    control = controls.best_neuron(of_latents(one_of_many, noise))
+    assert not control.holds and control.figures["unit"]["unit"] == 7
+    # A neuron that is as good within the error of the figure does as well.
+    assert control.figures["unit"]["accuracy"] == pytest.approx(
+        one_of_many.neuron.accuracy, abs=one_of_many.margin
+    )
+    assert control.shown == f"{control.figures['unit']['accuracy']:.3f}"
+    assert "the best neuron, 1:7, reaches" in control.meaning
+
+
+def test_a_latent_stands_beside_as_many_random_directions(one_of_many: ControlInput) -> None:
+    labels_N = one_of_many.examples.labels_N
+    noise = np.random.default_rng(3).normal(size=(len(labels_N), 20))
+    control = controls.random_directions(of_latents(one_of_many, noise))
+    assert control.holds and control.figures["directions"] == 300
+    # One neuron that is far stronger than all others is in each direction.
+    noise[:, 7] += 400.0 * labels_N
+    control = controls.random_directions(of_latents(one_of_many, noise))
+    assert not control.holds and control.figures["accuracy"] > 0.95
+    assert control.meaning.endswith("others do as well")
+
+
+@pytest.mark.parametrize("over", [-0.01, 0.01])
+def test_the_margin_decides_between_a_latent_and_its_rivals(
+    one_of_many: ControlInput, monkeypatch: pytest.MonkeyPatch, over: float
+) -> None:
+    given = of_latents(one_of_many, np.random.default_rng(3).normal(size=(500, 20)))
+    monkeypatch.setattr(ControlInput, "margin", property(lambda _: 0.1))
+    for control in (controls.best_neuron, controls.random_directions):
+        figures = control(replace(given, rng=np.random.default_rng(0))).figures
+        rival = figures.get("unit", figures)["accuracy"]
+        neuron = replace(given.neuron, accuracy=rival + 0.1 + over)
+        again = control(replace(given, rng=np.random.default_rng(0), neuron=neuron))
+        assert again.holds == (over > 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -459,3 +460,33 @@ def test_the_last_token_of_each_text_is_edited_and_no_other() -> None:
         [(3, ()), (5, (one, two))],
         [(4, (two,))],
     ]
+
+
+def test_blocks_grow_while_they_are_written_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as long each time, as long as a half of the time that one may take is not used up."""
+    seed, network = ids_of("аб"), native()
+    monkeypatch.setattr(writing, "time", SimpleNamespace(perf_counter=lambda: 100.0))
+    asked: list[int] = []
+    bounded = writing.StreamWriter._bounded
+
+    def noting(self: writing.StreamWriter, size: int) -> int:
+        asked.append(size)
+        return bounded(self, size)
+
+    monkeypatch.setattr(writing.StreamWriter, "_bounded", noting)
+    list(stream_text(network, CHARS, SampleOptions(length=60), seed_ids=seed))
+    assert asked == [1, 2, 4, 8, 16, 32]
+
+
+def test_only_a_bound_of_characters_makes_a_plain_text() -> None:
+    """One of tokens ends a text at them, so each must be counted."""
+
+    def stream(tokens: int | None) -> Stream:
+        options = SampleOptions(length=9)
+        return Stream(CHARS, options, SymbolGenerator(0, 0), [], None, tokens)
+
+    ids = ids_of("абвгд")
+    piece = stream(3).accept_many(ids, [-1.0] * 5, [0.0] * 5)
+    assert (len(piece.ids), piece.text, piece.finish_reason) == (3, "абв", "length")
+    assert stream(None).accept_many(ids, [-1.0] * 5, [0.0] * 5).text == "абвгд"
+    assert stream(None)._is_plain and not stream(3)._is_plain

@@ -7,7 +7,7 @@ import pytest
 from support.made_up_targets import direction, latent, neuron
 
 from textgen.errors import ConfigError
-from textgen.steering import Intervention, Target
+from textgen.steering import Intervention, SteeringPlan, Target
 
 X = np.random.default_rng(0).normal(size=(3, 20)).astype(np.float32)
 
@@ -124,3 +124,8 @@ def test_a_dose_of_a_latent_is_added_where_nothing_is_said() -> None:
 def test_what_is_no_intervention_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         Intervention(target=neuron(), **wrong)  # type: ignore[arg-type]
+
+
+def test_a_plan_is_shown_as_it_is_described() -> None:
+    plan = SteeringPlan([Intervention(target=neuron(), dose=2.0)])
+    assert list(plan.parts()) == plan.describe() != []

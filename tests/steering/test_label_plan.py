@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from textgen.errors import ConfigError
 from textgen.steering import LabelSteering, parse_labels
+from textgen.steering.label_plan import schedule_error
 
 LABELS = ("Austen", "Conan Doyle", "a:0.5", "x@y", "Doyle", "Doyle, A.", "Doyle, A., Sir")
 
@@ -69,3 +71,26 @@ def test_what_is_wrong_is_said(text: str, match: str) -> None:
         parse_labels(text, LABELS)
     with pytest.raises(ConfigError, match="trained without labels; train one of several voices"):
         parse_labels("Austen", ())
+
+
+def test_a_label_changes_no_state_by_itself() -> None:
+    x_BH = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
+    edit = parse_labels("Austen:0.5", LABELS).edit_at(0, 1)
+    np.testing.assert_array_equal(edit.apply(x_BH), x_BH)
+
+
+def test_all_mixtures_that_hold_somewhere_are_known() -> None:
+    """That of the beginning first, each once, by characters and by sentences."""
+
+    def shares(text: str) -> list[dict[str, float]]:
+        return [dict(edit.shares) for edit in parse_labels(text, LABELS).mixtures()]
+
+    assert shares("Austen") == [{"Austen": 1.0}]
+    assert shares("Austen@0..5,Doyle@5..") == [{"Austen": 1.0}, {"Doyle": 1.0}]
+    both = {"Austen": 1.0, "Doyle": 1.0}
+    assert shares("Austen,Doyle@s2..s3") == [{"Austen": 1.0}, both]
+    assert shares("Doyle@3..5") == [{}, {"Doyle": 1.0}]
+
+
+def test_a_schedule_of_labels_is_refused_in_words() -> None:
+    assert "has a schedule, which counts written characters" in str(schedule_error("Austen@0..5"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from textgen.steering import (
     target_names,
     targets_folder,
 )
+from textgen.steering.target import check_name
 from textgen.table import Table
 
 
@@ -270,3 +272,33 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     (targets_folder(model) / _temporary_name("other.json")).touch()
     save_target(model, direction("mood"))
     assert os.listdir(targets_folder(model)) == ["mood.json"]
+
+
+def test_a_target_says_what_it_is() -> None:
+    assert neuron(7, name="joy").headline == "joy: neuron 0:7 of layer 0, cell state"
+    assert direction("joy").what == "a direction" and latent().what == "a latent"
+
+
+def test_a_latent_reads_nothing_up_to_its_threshold() -> None:
+    """At the threshold, too; its bias is added before."""
+    own = latent()
+    assert own.read is not None and own.threshold is not None
+    unit_H = own.read / np.square(own.read).sum()
+    at = replace(own, bias=0.0, threshold=0.5)
+    states = np.stack([0.4 * unit_H, 0.6 * unit_H]).astype(np.float32)
+    assert at.readings(states) == pytest.approx([0.0, 0.6], abs=1e-6)
+    exact = replace(at, threshold=float(at.values({at.state: states})[1]))
+    assert exact.readings(states).tolist() == [0.0, 0.0]
+
+
+def test_a_file_without_a_bias_has_none(tmp_path: Path) -> None:
+    """As those of earlier versions."""
+    data = direction("joy").to_dict()
+    data.pop("bias", None)
+    assert Target.from_dict(data).bias == 0.0
+
+
+def test_a_name_that_no_file_can_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textgen.steering.target.name_fault", lambda name: "it is a device")
+    with pytest.raises(ConfigError, match=r"'aux' cannot be the name .*: it is a device"):
+        check_name("aux")

@@ -48,9 +48,9 @@ def features_command(
     latent:12 is named wherever a neuron is. The feature of a latent is chosen on one half of the
     text; r is their correlation on the other half.
 
-    textgen inspect features
+    textgen inspect features corpus.txt --latents 512 --states 100000
 
-    textgen inspect features corpus.txt --latents 1024 --states 100000 --force
+    textgen inspect features
 
     textgen inspect features corpus.txt --controls --json
 
