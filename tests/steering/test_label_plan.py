@@ -90,6 +90,7 @@ def test_all_mixtures_that_hold_somewhere_are_known() -> None:
     both = {"Austen": 1.0, "Doyle": 1.0}
     assert shares("Austen,Doyle@s2..s3") == [{"Austen": 1.0}, both]
     assert shares("Doyle@3..5") == [{}, {"Doyle": 1.0}]
+    assert shares("Doyle@1..") == [{}, {"Doyle": 1.0}] == shares("Doyle@s2..")
 
 
 def test_a_schedule_of_labels_is_refused_in_words() -> None:
