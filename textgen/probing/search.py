@@ -248,7 +248,7 @@ def _asked(
                 f"latents are looked at, and '{name}' is none; write {LATENT}:12, or leave "
                 f"{named('quantity', LATENT)} out"
             )
-        latents.target(number)
+        latents.target(number)  # Refuses one that cannot be held, before all the reading.
         return _AskedAbout(column=number)
     bare = split_neuron(name)
     if bare is not None or targets is None:
@@ -329,7 +329,7 @@ def _data(
 ) -> dict[str, object]:
     """What the report says about the question, the examples and their split."""
     share = float(examples.labels_N[examples.held_out_N].mean())
-    shown = quantity if options.quantity != LATENT else LATENT
+    shown = LATENT if options.quantity == LATENT else quantity
     independent = examples.counts(examples.independent_N)
     read = task if isinstance(task, LabelledTexts) else None
     notes = [*(() if read is None else read.notes), *examples.notes]
