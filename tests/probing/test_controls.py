@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.labelled import labelled_examples
+from support.made_up_targets import latent
 from support.planted import SWITCHED, switched_text
 
 from textgen.checkpoint import SavedModel
@@ -879,3 +880,13 @@ def test_the_margin_decides_between_a_latent_and_its_rivals(
         neuron = replace(given.neuron, accuracy=rival + 0.1 + over)
         again = control(replace(given, rng=np.random.default_rng(0), neuron=neuron))
         assert again.holds == (over > 0)
+
+
+def test_a_latent_is_held_at_the_mean_of_what_its_encoder_reads(one_of_many: ControlInput) -> None:
+    """It is silent at most places, so the mean of its activation is another number."""
+    latents = {4: latent(mean=0.3), 5: latent(mean=0.4)}
+    dictionary: Any = SimpleNamespace(layer=0, target=latents.__getitem__)
+    given = replace(one_of_many, latents=dictionary)
+    held = controls._clamp_column(given, 4)
+    assert (held.scale, held.shift) == (0.0, pytest.approx(0.3))
+    assert controls._clamp(given).shift == pytest.approx(0.4)
