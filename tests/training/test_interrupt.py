@@ -78,7 +78,7 @@ def test_during_training_it_saves_and_says_how_to_go_on(
     text: Path, tmp_path: Path, start: Start
 ) -> None:
     out = tmp_path / "a run"
-    child = start(text, "--out", out, "--steps", "600", *OPTIONS)
+    child = start(text, "--out", out, "--steps", "6000", *OPTIONS)
     # The table of choices is printed before the first step.
     child.wait_for(b"to repeat this run", child.process.stderr)
     time.sleep(0.1)
@@ -93,7 +93,7 @@ def test_during_training_it_saves_and_says_how_to_go_on(
     assert len(textgen.load(out).generate(length=5)) == 5
     textgen.train(out=out, resume=True)
     settings = {**SMALL, "eval_every": 100000, "save_every": 100000}
-    textgen.train(text, out=tmp_path / "whole", steps=600, **settings)
+    textgen.train(text, out=tmp_path / "whole", steps=6000, **settings)
     whole = outcome(tmp_path / "whole", evaluations_only=True)
     assert outcome(out, evaluations_only=True) == whole
 
