@@ -279,6 +279,13 @@ def test_a_newer_version_is_told_before_anything_else(
     )
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_each_version_so_far_is_read(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "file"
+    write_file(path, kind="model", header={"a": 1}, tensors={}, version=version)
+    assert read_file(path, kind="model")[0] == {"a": 1}
+
+
 def test_what_no_reader_would_take_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

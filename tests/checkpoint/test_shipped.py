@@ -100,6 +100,7 @@ def test_the_letters_of_a_text_choose() -> None:
     dostoevsky, shakespeare = map(path_of, SHIPPED)
     for text in ("", "старуха", "«Ah!» — сказал он", "1, 2, 3"):
         assert shipped_for(text) == dostoevsky
+    assert shipped_for() == dostoevsky
     for text in ("ROMEO:", "naïve"):
         assert shipped_for(text) == shakespeare
 

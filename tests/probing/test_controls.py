@@ -868,7 +868,7 @@ def test_a_latent_stands_beside_as_many_random_directions(one_of_many: ControlIn
     assert control.meaning.endswith("others do as well")
 
 
-@pytest.mark.parametrize("over", [-0.01, 0.01])
+@pytest.mark.parametrize("over", [-0.01, 0.0, 0.01])
 def test_the_margin_decides_between_a_latent_and_its_rivals(
     one_of_many: ControlInput, monkeypatch: pytest.MonkeyPatch, over: float
 ) -> None:
@@ -877,7 +877,7 @@ def test_the_margin_decides_between_a_latent_and_its_rivals(
     for control in (controls.best_neuron, controls.random_directions):
         figures = control(replace(given, rng=np.random.default_rng(0))).figures
         rival = figures.get("unit", figures)["accuracy"]
-        neuron = replace(given.neuron, accuracy=rival + 0.1 + over)
+        neuron = replace(given.neuron, accuracy=rival + 0.1 + over)  # Exactly the margin is none.
         again = control(replace(given, rng=np.random.default_rng(0), neuron=neuron))
         assert again.holds == (over > 0)
 

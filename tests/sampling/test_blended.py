@@ -267,6 +267,12 @@ def test_it_has_counts_where_all_have(counts, all_have):
     assert BlendedNetwork(networks, BOTH, (0.5, 0.5)).has_counts == all_have
 
 
+def test_its_engine_is_that_of_the_first():
+    networks = [HashNetwork(len(places)) for places in BOTH.places]
+    networks[0].engine = object()
+    assert BlendedNetwork(networks, BOTH, (0.5, 0.5)).engine is networks[0].engine
+
+
 def test_what_writes_is_made_of_what_writes_each():
     """One text by what writes one of each model, many by what writes many; told as by the first."""
 

@@ -117,8 +117,9 @@ def test_typical_is_the_oracles(size, dtype, typical):
 
 def test_typical_keeps_what_is_nearest_to_the_entropy():
     """By hand: 0.5, 0.25, 0.125, 0.125 have surprises of 1, 2, 3, 3 bits, and 1.75 on average."""
-    logits = np.log(np.array([0.5, 0.25, 0.125, 0.125]))
-    for typical, kept in ((0.2, [1]), (0.3, [0, 1]), (0.76, [0, 1, 2, 3])):
+    logits = -np.log(2) * np.array([0.0, 1.0, 2.0, 2.0])
+    # A share that is reached to the last bit is enough.
+    for typical, kept in ((0.2, [1]), (0.25, [1]), (0.3, [0, 1]), (0.76, [0, 1, 2, 3])):
         result = apply_typical(logits, typical)
         assert np.flatnonzero(np.isfinite(result)).tolist() == kept
     # The most likely one is not typical where the others together are likelier by far.

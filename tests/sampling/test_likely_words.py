@@ -127,6 +127,11 @@ def test_letters_whose_bytes_are_signs_in_latin_go_on_with_a_word():
     assert words_of(BYTES, {"שלום ": 0.7, "של ": 0.3}, 2) == {"שלום": 0.7, "של": 0.3}
 
 
+def test_a_sign_beyond_ascii_ends_a_word_of_characters():
+    vocabulary = Vocabulary.from_characters("ab—")
+    assert words_of(vocabulary, {"ab—": 0.6, "abb": 0.4}, 1) == {"ab": 0.6}
+
+
 def test_a_word_without_an_end_is_given_up():
     """Of forty symbols or more none is found."""
     assert words_of(CHARS, {"b" * 40 + " ": 0.7, "a" * 39 + " ": 0.3}, 1) == {"a" * 39: 0.3}

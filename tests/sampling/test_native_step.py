@@ -156,7 +156,8 @@ def test_pieces_of_any_size_are_the_text_symbol_by_symbol(number: int) -> None:
     options, seed, engine = OPTIONS[number], ids_of("аб"), native()
     for network in (engine, StepByStep(engine)):
         stream = Stream(CHARS, options, SymbolGenerator(options.rng, 3), seed)
-        writer = writing.StreamWriter(network, options, stream, start(network, seed))
+        writer = writing.StreamWriter(network, options, stream, begun := start(network, seed))
+        assert writer.position is begun
         pieces: list[Piece] = []
         sizes = cycle((1, 7, 64))
         while not (pieces and pieces[-1].finish_reason):

@@ -138,6 +138,14 @@ def test_words_are_folded_as_the_corpus_was():
     assert [vocabulary.symbols[i] for i in seed.ids] == [" аб", " вг"]
 
 
+def test_words_that_are_not_spelled_are_taken_in_another_form_or_dropped():
+    vocabulary = Vocabulary.from_words(" ", {" аб": 5, " вг": 4, "Вг": 3}, spelled=False)
+    seed = fit_seed("Вг вг Аб где", vocabulary, PLAIN)
+    assert [vocabulary.symbols[i] for i in seed.ids] == ["Вг", " вг", " аб"]
+    # A form with another space, or as it is, is no other form to tell of.
+    assert (seed.folded, seed.dropped) == ((("Аб", "аб"),), ("где",))
+
+
 def test_bytes_take_everything_but_lone_surrogates():
     seed = fit_seed("Ъ☃\udcff", Vocabulary.utf8(), PLAIN)
     assert seed.text == "Ъ☃"
