@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -17,6 +18,10 @@ from support.small_runs import ROOT, SMALL, environment, russian_text
 
 import textgen
 from textgen.checkpoint import read_file, write_file
+from textgen.errors import TrainingDivergedError
+from textgen.model.native_network import NativeNetwork
+from textgen.native.library import load, missing_reason
+from textgen.native.net import AdamW
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +157,21 @@ def test_the_calls_of_a_save_are_counted_fail_and_are_written_down(
     assert "cannot write" in message and "the disk is full" in message
     assert ".tmp" in ast.literal_eval(last)[1]
     assert {p.name: p.read_bytes() for p in home.iterdir()} == {"file": b"before"}
+
+
+@pytest.mark.parametrize("place", ["loss", "gradient", "state", "weights", "moments"])
+def test_a_number_that_is_put_into_a_training_reaches_no_file(
+    parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The training skips the step or diverges, and ends in no other way."""
+    if load() is None:
+        pytest.skip(missing_reason())
+    for owner, name in ((NativeNetwork, "differentiate"), (AdamW, "step")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # It is put back after the test.
+    parts.not_finite.put_number(place, step=2, value="nan", lasts=True, seed=0)
+    with suppress(TrainingDivergedError):
+        textgen.train(text=russian_text(2000), out=tmp_path / "run", steps=9, **SMALL)
+    assert parts.not_finite.not_finite_in(tmp_path / "run") == []
 
 
 def test_numbers_that_are_not_finite_are_found(parts: Any, tmp_path: Path) -> None:

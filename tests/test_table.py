@@ -57,6 +57,9 @@ def test_what_programs_read() -> None:
         "bits": "2.25",
         "found": "False",
     }
+    odd = ["a\rb", "\r", "\n", 'q"', ",", "\r\n", " "]
+    written = Table(["a", "b"], [(text, 1) for text in odd]).to_csv()
+    assert list(csv.reader(io.StringIO(written, newline="")))[1:] == [[text, "1"] for text in odd]
     assert TABLE.to_csv().count("\n") == 3
     assert "\r" not in TABLE.to_csv()
 

@@ -142,8 +142,11 @@ class Table:
         """The keys and the rows as comma-separated values, each line ended by a newline alone."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.keys())
-        writer.writerows(self.rows)
+        # Before Python 3.13 a text with a carriage return gets quotes only if the lines end so.
+        quoting = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for row in (self.keys(), *self.rows):
+            has_return = any(isinstance(value, str) and "\r" in value for value in row)
+            (quoting if has_return else writer).writerow(row)
         return out.getvalue()
 
     def to_markdown(self) -> str:

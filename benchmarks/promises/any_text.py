@@ -39,7 +39,8 @@ def random_file(rng: random.Random) -> bytes:
         return bytes(rng.choices(b"ab \n\r\0\x80\xff", k=rng.randrange(400)))
     if kind == 2:
         for _ in range(rng.choice((1, 5, 50))):
-            data[rng.randrange(len(data)) : 0] = rng.randbytes(1) if data else b""
+            place = rng.randrange(len(data) + 1)
+            data[place:place] = rng.randbytes(1)
     elif kind == 3:
         del data[rng.randrange(len(data) + 1) :]
     elif kind == 4:

@@ -367,6 +367,10 @@ class Fuzzer:
         for name, target in self.targets.items():  # What it needs is imported.
             if wrong := Tally().read(name, target, target.data, is_used=True):
                 raise RuntimeError(f"{name}, which is sound: {wrong}")
+            # So many that each kind of change is made ready: it is kept, and is none of textgen's.
+            rng = random.Random(name)
+            for _ in range(100):
+                target.forged(rng)
         self.peak = _peak()
 
     def one(self, tally: Tally, effort: Effort, number: int, part: int = 2) -> None:

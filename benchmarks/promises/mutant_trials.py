@@ -190,6 +190,7 @@ class _Watch:
 def _pytest(paths: Sequence[str], plugin: object, base: Path) -> int:
     words = [*paths, "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--timeout", "0"]
     words += ["-m", "not slow", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    words += ["-p", "no:faulthandler"]  # What a mutant does to the engine is no news.
     words += ["--basetemp", str(base), "-o", "tmp_path_retention_policy=failed", "-o", "addopts="]
     # The libraries are loaded already.
     words += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]

@@ -93,13 +93,13 @@ def put_number(place: str, step: int, value: str, lasts: bool, seed: int) -> Non
     def is_now() -> bool:
         return taken == step or (lasts and taken > step)
 
-    def differentiate(self: NativeNetwork, *arguments: Any) -> Any:
+    def differentiate(self: NativeNetwork, *arguments: Any, **more: Any) -> Any:
         nonlocal taken
         taken += 1
         if place == "weights" and is_now():
             self.parameters[rng.randrange(self.parameters.size)] = number
             self.weights_changed()
-        loss, state = compute(self, *arguments)
+        loss, state = compute(self, *arguments, **more)
         if place == "loss" and is_now():
             loss = number
         if place == "gradient" and is_now():
@@ -109,11 +109,11 @@ def put_number(place: str, step: int, value: str, lasts: bool, seed: int) -> Non
             array[rng.randrange(array.shape[0]), rng.randrange(array.shape[1])] = number
         return loss, state
 
-    def step_of(self: AdamW, *arguments: Any) -> Any:
+    def step_of(self: AdamW, *arguments: Any, **more: Any) -> Any:
         if place == "moments" and is_now():
             array = rng.choice([self.exp_avg, self.exp_avg_sq])
             array[rng.randrange(array.size)] = number
-        return descend(self, *arguments)
+        return descend(self, *arguments, **more)
 
     NativeNetwork.differentiate = differentiate  # type: ignore[method-assign,assignment]
     AdamW.step = step_of  # type: ignore[method-assign,assignment]

@@ -30,6 +30,7 @@ from measuring import environment, made_up_text
 
 from textgen.cells import CELLS
 from textgen.errors import BackendError
+from textgen.model.engine import isa_precision
 from textgen.native.build import build_library, find_compiler
 from textgen.native.library import LIBRARY_VARIABLE, missing_reason, supported_isas
 
@@ -103,14 +104,14 @@ def runtime_of(sanitizer: Sanitizer) -> tuple[list[str], str]:
 
 
 def build(sanitizer: Sanitizer, folder: Path) -> Path:
-    """Compile the engine for it, for the best instruction set of this machine.
+    """Compile the engine for it, for the best instruction set of this machine in each precision.
 
     Raises:
         BackendError: The compiler fails.
     """
     output = folder / f"{sanitizer.runtime[0]}-engine.so"
     compiler = [*find_compiler(), *sanitizer.words] if sanitizer.words else []
-    only = [supported_isas()[0]]
+    only = list({isa_precision(isa): isa for isa in reversed(supported_isas())}.values())
     build_library(output, compiler=compiler, sanitize=not sanitizer.words, only=only)
     return output
 

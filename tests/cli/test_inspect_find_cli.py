@@ -156,7 +156,13 @@ def test_nothing_found_is_said_and_nothing_kept(place: Path) -> None:
         (["corpus.txt", "--labels", "labels.tsv"], "corpus.txt would not be read", 2),
         (["corpus.txt", "--feature", "mood"], "choose one of: word-start", 2),
         (["corpus.txt", "--regex", "("], "is not a regular expression", 2),
-        (["--labels", "labels.tsv", "--show", "input-gate"], "cannot be clamped", 2),
+        (
+            ["--labels", "labels.tsv", "--show", "input-gate"],
+            "cannot be held and its ablation would show nothing; choose --show cell or "
+            "--show hidden or --show latent",
+            2,
+        ),
+        (["--labels", "labels.tsv", "--show", "cells"], "'cells' is no state of lstm cells", 2),
         (["--labels", "labels.tsv", "--direction", "probe"], "give it a name", 2),
         (["--labels", "labels.tsv", "--save", "0:1"], "cannot be the name", 2),
         (["--labels", "labels.tsv", "--state", "end"], "one of mean, final", 2),

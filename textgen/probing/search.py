@@ -17,7 +17,7 @@ from textgen.inspection.dictionary import Dictionary
 from textgen.inspection.neuron_stats import parse_neuron
 from textgen.inspection.reading import latent_number
 from textgen.inspection.subject import LongText
-from textgen.inspection.trace import STATES, chosen_quantity
+from textgen.inspection.trace import STATES, chosen_quantity, quantities
 from textgen.model.edit import split_neuron
 from textgen.model.engine import open_reader
 from textgen.probing import controls
@@ -303,20 +303,16 @@ def make_examples(
 
 def _quantity(saved: SavedModel, name: str | None) -> str:
     cell = saved.config.cell_spec
-    quantity = chosen_quantity(cell, name)
+    carried = [each for each in quantities(cell) if each in STATES]
+    if name is not None and name not in carried:
+        choices = " or ".join(named("quantity", each) for each in (*carried, LATENT))
+        raise InspectionError(
+            f"'{name}' is no state of {cell.name} cells that is carried on, so it cannot be held "
+            f"and its ablation would show nothing; choose {choices}"
+        )
     if saved.config.num_layers * saved.config.hidden_size < 2:
         raise InspectionError("the model has a single neuron, so there is nothing to choose from")
-    if quantity not in STATES:
-        choices = " or ".join(
-            named("quantity", name)
-            for name in ("cell", "hidden")
-            if STATES[name] in cell.state_names
-        )
-        raise InspectionError(
-            f"'{quantity}' is computed again at each step and cannot be clamped, so its ablation "
-            f"would show nothing; choose a state that is carried on: {choices}"
-        )
-    return quantity
+    return chosen_quantity(cell, name)
 
 
 def _data(

@@ -283,7 +283,8 @@ def _word_form(word: str, known: Collection[str]) -> str | None:
     bare = word.removeprefix(" ") or word
     spaces = (" ", "") if word[:1] == " " else ("", " ")
     cases = dict.fromkeys((bare, bare.lower(), bare.capitalize(), bare.upper()))
-    letters = {form: None for case in cases for form in (case, case.replace("ё", "е"))}
+    without_yo = str.maketrans("ёЁ", "еЕ")
+    letters = {form: None for case in cases for form in (case, case.translate(without_yo))}
     forms = (space + form for form in letters for space in spaces)
     return next((form for form in forms if form in known), None)
 
