@@ -201,6 +201,7 @@ def test_random_units_do_not_include_the_neuron(one_of_many: ControlInput) -> No
         assert control.figures["draws"] == 5
         assert control.figures["accuracy"]["max"] < 0.65
         assert control.holds
+        assert "neuron 0:5 " in control.meaning
 
 
 def test_random_units_that_know_as_much_are_told_of(all_alike: ControlInput) -> None:
@@ -675,6 +676,17 @@ def test_what_tells_the_same_of_all_takes_nothing_out(one_of_many: ControlInput)
     assert control.holds
 
 
+def test_what_tells_the_training_part_nothing_takes_nothing_out(one_of_many: ControlInput) -> None:
+    """The slope is learned there, whatever the log-odds of the held-out part are."""
+    examples = one_of_many.examples
+    log_odds = np.where(examples.held_out_N & examples.labels_N, -20.0, 0.0)
+    control = controls._without(one_of_many, log_odds, name="none", figures={}, what="it")
+    residual = control.figures["residual"]
+    assert residual["accuracy"] == one_of_many.neuron.accuracy
+    assert residual["auc"] == one_of_many.neuron.auc
+    assert control.holds
+
+
 def test_a_straight_line_of_log_odds_is_taken_out_wherever_their_mean_lies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -759,6 +771,25 @@ def test_what_the_length_tells_is_taken_out(knows: str, left: bool) -> None:
     assert control.figures["accuracy"] == pytest.approx(0.65, abs=0.06)
     assert (residual > 0.6) == left and (residual < 0.58) == (not left)
     assert control.meaning.startswith("the length of the text alone reaches 0.")
+
+
+def test_the_log_odds_of_lengths_follow_their_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the lengths of both kinds are log-normal, with one middle, they are known exactly."""
+    rng, doublings = np.random.default_rng(1), np.arange(7)
+    labels = np.arange(8000) % 2 == 0
+    narrow, wide = (np.exp(-(((doublings - 3) / sd) ** 2) / 2) for sd in (1.0, 2.0))
+    narrow, wide = narrow / narrow.sum(), wide / wide.sum()
+    drawn = np.where(
+        labels, rng.choice(doublings, 8000, p=narrow), rng.choice(doublings, 8000, p=wide)
+    )
+    part = np.resize([FIT, FIT, VALIDATION, HELD_OUT, HELD_OUT], 8000)
+    # Each is read at the last of 1, 2, 4, ... 64 tokens, which are counted from 0.
+    examples = replace(labelled_examples(labels, part), place_N=2**drawn - 1)
+    monkeypatch.setattr(controls, "_without", lambda given, scores_N, **_: scores_N)
+    given: Any = SimpleNamespace(examples=examples)
+    scores_N: Any = controls.length(given)
+    true_N, test = np.log(narrow / wide)[drawn], examples.held_out_N
+    assert np.corrcoef(scores_N[test], true_N[test])[0, 1] > 0.999
 
 
 @pytest.mark.parametrize("left", [False, True])
@@ -890,3 +921,27 @@ def test_a_latent_is_held_at_the_mean_of_what_its_encoder_reads(one_of_many: Con
     held = controls._clamp_column(given, 4)
     assert (held.scale, held.shift) == (0.0, pytest.approx(0.3))
     assert controls._clamp(given).shift == pytest.approx(0.4)
+
+
+def test_a_latent_is_compared_with_another_latent_of_its_dictionary(
+    one_of_many: ControlInput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one can be held as well, and is named by its number in that layer."""
+    movable = np.isin(np.arange(300), [5, 217])
+    dictionary: Any = SimpleNamespace(layer=1, movable_K=movable, target=latent)
+    held: list[Edit] = []
+
+    def read_features(*_: Any, edits: tuple[Edit, ...], **__: Any) -> Features:
+        held.extend(edits)
+        return one_of_many.features
+
+    monkeypatch.setattr(controls, "latents_and_neurons", lambda _: None)
+    monkeypatch.setattr(controls, "read_features", read_features)
+    monkeypatch.setattr(controls, "bits_per_char", lambda *_, **__: 1.0)
+    neuron = replace(one_of_many.neuron, layer=1, quantity="latent")
+    control = controls.ablation(replace(one_of_many, latents=dictionary, neuron=neuron))
+    assert len(held) == 2
+    assert control.figures["neuron"] == {"layer": 1, "unit": 5}
+    assert control.figures["other"] == {"layer": 1, "unit": 217}
+    assert control.meaning.startswith("with latent:5 held at its mean ")
+    assert "(with latent:217, drawn at random, to " in control.meaning
