@@ -172,6 +172,34 @@ def test_reasons_are_told(tmp_path: Path) -> None:
         atomic_write_bytes(tmp_path / "file" / "file", b"")
 
 
+def test_an_error_without_a_number_is_told_in_its_own_words() -> None:
+    assert files.os_reason(OSError("the cable is out")) == "the cable is out"
+    assert files.os_reason(OSError()) == "OSError"
+
+
+def test_a_pipe_in_place_of_a_folder_is_refused_at_once(tmp_path: Path) -> None:
+    """To open one waits for its other end, perhaps for ever."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    told: list[str] = []
+
+    def write() -> None:
+        try:
+            atomic_write_bytes(pipe / "file", b"")
+        except StorageError as error:
+            told.append(str(error))
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    writer.join(timeout=20)
+    waits = writer.is_alive()
+    if waits:  # The other end, so that it goes on.
+        os.close(os.open(pipe, os.O_RDWR))
+        writer.join()
+    assert not waits
+    assert len(told) == 1 and "a part of the path is a file, not a folder" in told[0]
+
+
 def test_what_could_not_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
     """With the reason of the write itself, and nothing is left or touched."""
     old = tmp_path / "old"
@@ -405,12 +433,14 @@ def test_what_another_machine_writes_is_no_leftover(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network disk may keep its lock from this machine. After a day nobody writes there."""
+    now, day = int(time.time()), 24 * 60 * 60
+    monkeypatch.setattr(time, "time", lambda: float(now))
     with monkeypatch.context() as patch:
         patch.setattr(socket, "gethostname", lambda: "another")
         fresh, old = (tmp_path / files._temporary_name("file") for _ in range(2))
-    for path, age in ((fresh, 86_000), (old, 87_000)):
+    for path, age in ((fresh, day), (old, day + 1)):
         path.touch()
-        os.utime(path, (time.time() - age, time.time() - age))
+        os.utime(path, (now - age, now - age))
     atomic_write_bytes(tmp_path / "file", b"x")
     assert sorted(os.listdir(tmp_path)) == [fresh.name, "file"]
 
@@ -728,10 +758,12 @@ def test_a_lock_that_cannot_be_signed_is_not_left(
     def full(descriptor: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    before = len(os.listdir("/dev/fd"))
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
         with pytest.raises(StorageError, match="the disk is full"), FolderLock(tmp_path):
             pass
+    assert len(os.listdir("/dev/fd")) == before
     assert hidden(tmp_path) == []
     with FolderLock(tmp_path):
         pass
@@ -1082,6 +1114,13 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     assert read_plain(run / MODEL_NAME, within=tmp_path) == OLD
     with FolderLock(run), pytest.raises(RunFolderError, match="in use"), FolderLock(run):
         pass
+    with FolderLock(run):
+        files.remove_lock_of(run, os.getpid(), socket.gethostname())
+        assert (run / LOCK_NAME).exists()
+    left = run / files._temporary_name(MODEL_NAME)
+    left.touch()
+    remove_leftovers(run)
+    assert not left.exists()
     for refused in (
         lambda: atomic_write(run / MODEL_NAME, fail),
         lambda: open_plain(pipe),
@@ -1277,6 +1316,24 @@ def test_an_answer_that_was_lost_is_no_refusal(
     assert files.create_once(tmp_path / "one", b"mine")
     monkeypatch.undo()
     assert not files.create_once(tmp_path / "one", b"yours")
+
+
+def test_a_file_outside_gets_no_second_name(
+    tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a link takes the place of the temporary file just before that gets its name."""
+    run = tmp_path / "run"
+    run.mkdir()
+    link = os.link
+
+    def link_too_late(name: str, other: str, **more: Any) -> None:
+        (run / name).unlink()
+        (run / name).symlink_to(victim)
+        link(name, other, **more)
+
+    monkeypatch.setattr(os, "link", link_too_late)
+    files.create_once(run / "one", b"mine")
+    assert victim.stat().st_nlink == 1 and victim.read_bytes() == OLD
 
 
 def test_a_file_that_is_created_once_is_on_the_disk_before_it_has_its_name(

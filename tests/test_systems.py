@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -194,12 +195,15 @@ def test_without_such_locks_an_open_file_is_the_lock(
 
 
 def test_the_temporary_file_of_a_writer_who_is_about_to_rename_it_stays(
-    tmp_path: Path, windows: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, windows: None
 ) -> None:
+    """He has a minute for it."""
+    now = int(time.time())
+    monkeypatch.setattr(time, "time", lambda: float(now))
     fresh, old = (tmp_path / f".model.{digit * 16}.tmp" for digit in "01")
-    fresh.touch()
-    old.touch()
-    os.utime(old, (1, 1))
+    for path, age in ((fresh, 60), (old, 61)):
+        path.touch()
+        os.utime(path, (now - age, now - age))
     atomic_write_bytes(tmp_path / "model", b"new")
     assert sorted(os.listdir(tmp_path)) == [fresh.name, "model"]
 
@@ -209,6 +213,13 @@ def test_a_long_path_is_told_as_one(windows: None) -> None:
     assert files.os_reason(error) == "there is no such file or folder"
     error.winerror = 3  # type: ignore[attr-defined]
     assert "LongPathsEnabled" in files.os_reason(error)
+    # Windows takes 260 characters, the last of which is the zero that ends each path.
+    for length in (259, 260):
+        name = os.path.abspath("/").ljust(length, "x")
+        error = FileNotFoundError(errno.ENOENT, "the system cannot find the path", name)
+        error.winerror = 3  # type: ignore[attr-defined]
+        is_told = f"the path has {length} characters" in files.os_reason(error)
+        assert is_told == (length == 260)
     error = FileNotFoundError(errno.ENOENT, "the system cannot find the path", "x")
     error.winerror = 3  # type: ignore[attr-defined]
     assert files.os_reason(error) == "there is no such file or folder"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from textgen.checkpoint import MODEL_NAME, RESUME_NAME, list_runs, locate_model
+from textgen.checkpoint import MODEL_NAME, RESUME_NAME, free_folder, list_runs, locate_model
 from textgen.checkpoint.locate import RunEntry, is_path
-from textgen.errors import StorageError
+from textgen.errors import RunFolderError, StorageError
 
 
 def make_run(folder: Path, *, time: float, names: tuple[str, ...] = (MODEL_NAME,)) -> Path:
@@ -176,3 +176,13 @@ def test_a_word_with_a_slash_is_a_path() -> None:
         False,
         *[True] * 4,
     ]
+
+
+def test_a_new_model_gets_a_folder_of_its_own(root: Path, tmp_path: Path) -> None:
+    """Among the runs by a name, anywhere by a path; never one that has a model or a run."""
+    assert free_folder("new", root) == free_folder("new") == root / "new"
+    assert free_folder("empty", root) == root / "empty"
+    assert free_folder(str(tmp_path / "new"), root) == tmp_path / "new"
+    for taken in ("middle", "killed", str(tmp_path / root / "middle")):
+        with pytest.raises(RunFolderError, match="already contains a model; choose another name"):
+            free_folder(taken, root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError, StorageError
 from textgen.model.config import ModelConfig
+from textgen.model.label_vectors import LABEL_INPUT
 from textgen.model.numpy_network import NumpyNetwork
 
 VOCABULARIES = {
@@ -235,6 +237,7 @@ CONFIG = make_model().config.to_dict()
         ({"info": []}, r"info is \[\]; it must be an object"),
         ({"info": {"history": 0}}, "info.history is 0"),
         ({"info": {"history": 10**30}}, "info.history is 10"),
+        ({"info": {"history": 2**20 + 1}}, "info.history is 1048577; .* at most 1048576"),
         ({"info": {"metrics": {"step": "1"}}}, "info.metrics.step is '1'; it must be a whole"),
         ({"info": {"choices": [{"name": "a", "value": 1}]}}, "info.choices.0.reason is missing"),
     ],
@@ -357,3 +360,50 @@ def test_half_the_space_is_asked_for(tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     _, tensors = read_file(tmp_path / "model", kind="model")
     assert {array.dtype.name for array in tensors.values()} == {"float32"}
+
+
+def test_the_longest_history_is_read(tmp_path: Path) -> None:
+    replace(make_model(), info={"history": 2**20}).save(tmp_path / "model")
+    assert SavedModel.load(tmp_path / "model").history == 2**20
+
+
+def with_labels() -> SavedModel:
+    model = make_model()
+    config = replace(model.config, labels=("a", "b"))
+    shape = config.tensor_shapes()["labels.weight"]
+    vectors = np.random.default_rng(2).standard_normal(shape, np.float32)
+    return replace(model, config=config, weights={**model.weights, "labels.weight": vectors})
+
+
+def test_a_model_under_its_labels_is_one_without_labels() -> None:
+    """The labels are a part of a bias then; all else stays as it is."""
+    model = with_labels()
+    before = {name: array.copy() for name, array in model.weights.items()}
+    first, second = model.weights["labels.weight"]
+    for shares, moved in (
+        ({}, np.zeros_like(first)),
+        ({"b": 1.0}, second),
+        ({"a": 0.5, "b": -0.25}, 0.5 * first - 0.25 * second),
+    ):
+        mixed = model.labelled(shares)
+        assert mixed.config == make_model().config and mixed.info == model.info
+        bias = model.weights["layers.0.bias"] + LABEL_INPUT * moved
+        np.testing.assert_allclose(mixed.weights["layers.0.bias"], bias, rtol=1e-5, atol=1e-5)
+        for name in mixed.weights.keys() - {"layers.0.bias"}:
+            np.testing.assert_array_equal(mixed.weights[name], model.weights[name])
+    for name, array in before.items():
+        np.testing.assert_array_equal(model.weights[name], array)
+    plain = make_model()
+    assert plain.labelled({}) is plain
+
+
+def test_earlier_versions_read_a_model_without_labels(tmp_path: Path) -> None:
+    """Its file has format 1; that of a model with labels has 2, which they refuse in words."""
+    path = tmp_path / "model"
+    for model, version in ((make_model(), 1), (with_labels(), 2)):
+        model.save(path)
+        data = path.read_bytes()
+        description = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        _, _, body = description["__metadata__"]["textgen"].partition(" ")
+        assert json.loads(body)["format_version"] == version
+        assert SavedModel.load(path).config == model.config

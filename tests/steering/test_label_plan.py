@@ -31,6 +31,7 @@ LABELS = ("Austen", "Conan Doyle", "a:0.5", "x@y", "Doyle", "Doyle, A.", "Doyle,
         ("Austen@0..5,Conan Doyle@5..", 5, 1, {"Conan Doyle": 1.0}),
         ("Austen@s1..s3, Conan Doyle:0.5@s2..", 70, 2, {"Austen": 1.0, "Conan Doyle": 0.5}),
         ("Austen@0..5", 5, 1, {}),
+        ("Austen:1000,Doyle:-1000", 5, 1, {"Austen": 1000.0, "Doyle": -1000.0}),
     ],
 )
 def test_what_acts_where(text: str, char: int, sentence: int, shares: dict[str, float]) -> None:

@@ -36,6 +36,7 @@ def test_a_target_is_kept_to_the_last_bit(tmp_path: Path) -> None:
     for target in (
         neuron(7, name="sentiment", sign=-1, mean=0.1, sd=1 / 3, model="abc", info={"auc": 0.75}),
         direction("настроение", mean=1e-17),
+        replace(latent(), name="joy"),
     ):
         path = save_target(model, target)
         assert path == tmp_path / "neurons" / f"{target.name}.json"
@@ -46,7 +47,8 @@ def test_a_target_is_kept_to_the_last_bit(tmp_path: Path) -> None:
         if target.read is not None:
             assert found.read is not None and (found.read == target.read).all()
             assert found.read.dtype == np.float32
-    assert target_names(model) == ["sentiment", "настроение"]
+        assert (found.bias, found.threshold) == (target.bias, target.threshold)
+    assert target_names(model) == ["joy", "sentiment", "настроение"]
     # Another model in the same folder has a folder of its own.
     assert targets_folder(tmp_path / "other.safetensors") != targets_folder(model)
 
@@ -153,6 +155,7 @@ def test_the_value_is_that_of_the_row_that_is_asked_for() -> None:
     x = np.arange(40, dtype=np.float32).reshape(2, 20)
     assert neuron(3).value({"c": x}) == 3.0
     assert neuron(3).value({"c": x}, 1) == 23.0
+    assert neuron(3).readings(x).tolist() == [3.0, 23.0]
 
 
 def test_a_direction_must_reach_what_it_reads() -> None:
@@ -202,6 +205,10 @@ def test_a_calibration_is_kept_with_the_weights_it_belongs_to(tmp_path: Path) ->
     assert Calibration.load(model, "sum") is None
     (targets_folder(model) / "_calibration.json").write_text("{")
     assert Calibration.load(model, "sum") is None
+
+
+def test_a_calibration_says_what_was_measured() -> None:
+    assert calibration().headline == "4 states over 100 tokens of the training text"
 
 
 def test_a_calibration_shows_the_range_of_each_state() -> None:
@@ -289,6 +296,9 @@ def test_a_latent_reads_nothing_up_to_its_threshold() -> None:
     assert at.readings(states) == pytest.approx([0.0, 0.6], abs=1e-6)
     exact = replace(at, threshold=float(at.values({at.state: states})[1]))
     assert exact.readings(states).tolist() == [0.0, 0.0]
+    # One that was given no bias has none.
+    bare = direction(threshold=0.5)
+    assert bare.readings(states) == pytest.approx([0.0, 0.6], abs=1e-6)
 
 
 def test_a_file_without_a_bias_has_none(tmp_path: Path) -> None:
