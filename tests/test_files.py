@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -434,7 +435,8 @@ def test_what_another_machine_writes_is_no_leftover(
 ) -> None:
     """A network disk may keep its lock from this machine. After a day nobody writes there."""
     now, day = int(time.time()), 24 * 60 * 60
-    monkeypatch.setattr(time, "time", lambda: float(now))
+    clock = types.SimpleNamespace(time=lambda: float(now))
+    monkeypatch.setattr(files, "time", clock)
     with monkeypatch.context() as patch:
         patch.setattr(socket, "gethostname", lambda: "another")
         fresh, old = (tmp_path / files._temporary_name("file") for _ in range(2))

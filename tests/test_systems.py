@@ -199,7 +199,8 @@ def test_the_temporary_file_of_a_writer_who_is_about_to_rename_it_stays(
 ) -> None:
     """He has a minute for it."""
     now = int(time.time())
-    monkeypatch.setattr(time, "time", lambda: float(now))
+    clock = types.SimpleNamespace(time=lambda: float(now))
+    monkeypatch.setattr(files, "time", clock)
     fresh, old = (tmp_path / f".model.{digit * 16}.tmp" for digit in "01")
     for path, age in ((fresh, 60), (old, 61)):
         path.touch()
