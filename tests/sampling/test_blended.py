@@ -134,13 +134,15 @@ class Word(Fixed):
         ((0.5, 0.5), "a b a b a b a b "),
         ((0.75, 0.25), "a a b a a a b a "),
         ((0.2, 0.8), "b b a b b "),
+        ((0.5, 0.25, 0.25), "a b c a a b c a "),
     ],
 )
 def test_models_in_turn_write_words_by_their_shares(weights, text):
-    vocabulary = Vocabulary.from_characters("ab \n")
+    vocabulary = Vocabulary.from_characters("abc \n")
     index = vocabulary.symbol_index()
-    networks = [Word(len(vocabulary), index[letter], index[" "]) for letter in "ab"]
-    symbols = UnitedSymbols([vocabulary, vocabulary])
+    letters = "abc"[: len(weights)]
+    networks = [Word(len(vocabulary), index[letter], index[" "]) for letter in letters]
+    symbols = UnitedSymbols([vocabulary] * len(weights))
     network = BlendedNetwork(networks, symbols, weights, alternate=True)
     options = SampleOptions(length=len(text), temperature=0.0)
     assert "".join(one.text for one in stream_text(network, vocabulary, options)) == text
@@ -220,6 +222,9 @@ def test_it_cannot_be_steered():
     network = blended(0.6, 0.4)
     with pytest.raises(SamplingError, match="belongs to one model"):
         network.read([2], network.zero_state(), [object()])
+    # One text of several is enough.
+    with pytest.raises(SamplingError, match="belongs to one model"):
+        network.step(np.array([2, 2]), network.zero_state(2), [(), (object(),)])
 
 
 def test_rows_of_different_progress_with_a_history():

@@ -280,6 +280,11 @@ def test_bits_per_char_are_those_of_the_model_over_all_that_was_chosen():
     assert math.isnan(empty.bits_per_char)
 
 
+def test_a_text_without_a_form_costs_nothing_for_it():
+    (text,) = generate(HashNetwork(len(CHARS)), CHARS, [[]], SampleOptions(length=5))
+    assert text.form_bits == Generation("а", (2,), "length", 3.0).form_bits == 0.0
+
+
 def small_network(vocab_size):
     config = ModelConfig(vocab_size=vocab_size, embedding_size=8, hidden_size=16, num_layers=2)
     draw = np.random.default_rng(0)

@@ -55,7 +55,7 @@ class Call:
         *,
         training: Corpus | None = None,
         is_unique: bool = True,
-        rank: bool = False,
+        **order: Any,
     ) -> Items:
         request = ItemRequest(
             count=count,
@@ -67,7 +67,23 @@ class Call:
             training=None if training is None else training.tokens,
             is_unique=is_unique,
         )
-        return find_items(request, self.write, rank=rank)
+        return find_items(request, self.write, **order)
+
+
+class Told(Call):
+    """Gives texts that are known, again and again."""
+
+    def __init__(self, *texts: Generation) -> None:
+        super().__init__()
+        self.texts = itertools.cycle(texts)
+
+    def write(self, size: int, first: int, form: Form | None, length: int) -> list[Generation]:
+        self.rounds.append((size, form is not None))
+        return list(itertools.islice(self.texts, size))
+
+
+def told(text: str, reason: Any, *end: int) -> Generation:
+    return Generation(text, (*CHARS.encode(text).tolist(), *end), reason, 1.0)
 
 
 def every(most: int) -> set[str]:
@@ -116,6 +132,10 @@ def test_under_the_form_nothing_is_written_in_vain() -> None:
     free, *rounds = call.rounds
     assert free == (20, False) and all(held for _, held in rounds)
     assert found.written <= 20 + 3 * 20
+    # Texts that are all equal are one item; the other one is written alone.
+    call = Call(temperature=0.0)
+    assert len(call.items(2, 6)) == 2
+    assert call.rounds == [(LEAST_ROUND, False), (1, True)]
 
 
 def test_what_is_written_freely_is_kept_in_its_order() -> None:
@@ -138,6 +158,17 @@ def test_what_is_missing_is_written_freely_while_most_texts_are_items() -> None:
     kept = sum(text.finish_reason == "end" and bool(text.text) for text in texts)
     assert call.rounds[:2] == [(200, False), ((200 - kept) * 200 // kept + 1, False)]
     assert len(found) == 200 and call.rounds[1][0] > LEAST_ROUND
+
+
+def test_when_there_are_enough_nothing_more_is_written() -> None:
+    call = Told(told("ab", "end", END_ID))
+    assert call.items(LEAST_ROUND, 4, is_unique=False).texts == ["ab"] * LEAST_ROUND
+    assert call.rounds == [(LEAST_ROUND, False)]
+
+
+def test_a_text_without_an_end_is_no_item() -> None:
+    call = Told(told("ab", "stop"), told("", "length"), told("b", "end", END_ID))
+    assert call.items(3, 4, is_unique=False).texts == ["b"] * 3
 
 
 def test_what_is_not_unique_may_be_there_again() -> None:

@@ -23,15 +23,17 @@ BYTES = Vocabulary.utf8()
 class ChoosingNetwork(StepNetwork):
     """Writes one of some texts, each with its chance."""
 
-    def __init__(self, size, chances):
-        self.size, self.chances = size, chances
+    def __init__(self, size, chances, rest=1e-9):
+        self.size, self.chances, self.rest = size, chances, rest
+        self.steps = 0
 
     def zero_state(self, batch_size=1):
         return [{"read": np.zeros((batch_size, 0), np.int64)}]
 
     def step(self, ids_B, state, edits_B=None):
         read_BT = np.hstack([state[0]["read"], np.reshape(ids_B, (-1, 1))])
-        shares_BV = np.full((len(read_BT), self.size), 1e-9)
+        self.steps += 1
+        shares_BV = np.full((len(read_BT), self.size), self.rest)
         for row, (_, *read) in enumerate(read_BT.tolist()):
             for ids, chance in self.chances.items():
                 if len(ids) > len(read) and list(ids[: len(read)]) == read:
@@ -135,6 +137,24 @@ def test_a_sign_beyond_ascii_ends_a_word_of_characters():
 def test_a_word_without_an_end_is_given_up():
     """Of forty symbols or more none is found."""
     assert words_of(CHARS, {"b" * 40 + " ": 0.7, "a" * 39 + " ": 0.3}, 1) == {"a" * 39: 0.3}
+
+
+def test_as_soon_as_enough_words_are_found_no_less_likely_ones_are_searched():
+    vocabulary = Vocabulary.from_characters("a .")
+    word, other = (tuple(vocabulary.encode(text).tolist()) for text in ("a ", ".. a "))
+    network = ChoosingNetwork(len(vocabulary), {word: 0.6, other: 0.4})
+    (found,) = WordSearch(network, vocabulary).likeliest(start(network), (), 1)
+    assert (found.text, found.probability) == ("a", pytest.approx(0.6, rel=1e-4))
+    # The end mark was read, and the first symbols.
+    assert network.steps == 2
+
+
+def test_words_that_are_equally_likely_are_in_the_order_of_their_symbols():
+    first, other = (tuple(CHARS.encode(text).tolist()) for text in ("aa ", "b "))
+    network = ChoosingNetwork(len(CHARS), {other: 0.5, first: 0.5}, rest=1e-300)
+    words = WordSearch(network, CHARS).likeliest(start(network), (), 2)
+    assert words[0].probability == words[1].probability
+    assert [word.text for word in words] == ["aa", "b"]
 
 
 def test_after_a_word_that_was_taken_another_one_begins():

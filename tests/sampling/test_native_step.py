@@ -375,6 +375,7 @@ def test_weights_of_eight_bits_are_said_and_need_the_engine(
     isa = supported_isas()[0]
     assert networks.in_eight_bits.engine.precision == "int8"
     assert networks.record(eight_bit=True)["precision"] == "int8"
+    assert networks.record()["precision"] == networks.engine.precision != "int8"
     assert networks.describe(eight_bit=True) == (
         f"sampling: native {isa}, int8 weights, 1 thread, one text at a time"
     )
@@ -423,12 +424,12 @@ def test_where_it_stands_within_a_block_is_known_each_time_it_is_asked() -> None
     assert len(written) == 40
 
 
-def test_texts_together_are_written_in_groups_of_steps() -> None:
+def test_texts_together_are_written_in_groups_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where what may come next depends on every token, one step at a time."""
     network = native()
 
-    def group(count: int = 2, **given: object) -> writing.StreamGroup:
-        options = SampleOptions(length=40, **given)  # type: ignore[arg-type]
+    def group(count: int = 2, length: int = 40, **given: object) -> writing.StreamGroup:
+        options = SampleOptions(length=length, **given)  # type: ignore[arg-type]
         streams = [Stream(CHARS, options, SymbolGenerator(0, n), []) for n in range(count)]
         position = start_many(network, [[]] * max(count, 1))
         return writing.StreamGroup(network, options, streams, position)
@@ -437,6 +438,12 @@ def test_texts_together_are_written_in_groups_of_steps() -> None:
     assert group(no_repeat=2)._steps == 1
     assert group(temperature="0.4@0..20,1.0@20..")._steps == 1
     assert group(0)._steps == writing.GROUP_STEPS
+    # No step is made that no text has room for.
+    steps: list[int] = []
+    one_step = writing.step
+    monkeypatch.setattr(writing, "step", lambda *given: steps.append(1) or one_step(*given))
+    assert [len(piece.ids) for piece in group(length=1).block()] == [1, 1]
+    assert len(steps) == 1
 
 
 def test_the_last_token_of_each_text_is_edited_and_no_other() -> None:
@@ -463,20 +470,40 @@ def test_the_last_token_of_each_text_is_edited_and_no_other() -> None:
     ]
 
 
-def test_blocks_grow_while_they_are_written_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice as long each time, as long as a half of the time that one may take is not used up."""
+@pytest.mark.parametrize(
+    ("shares", "sizes"),
+    [
+        ([0.0] * 6, [1, 2, 4, 8, 16, 32]),
+        ([0.45] * 6, [1, 2, 4, 8, 16, 32]),
+        ([0.1, 0.1, 0.1, 0.6, 0.9, 0.1, 0.1, 0.1], [1, 2, 4, 8, 8, 8, 16, 32]),
+        (
+            [0.0, 0.0, 0.0, 1.1, 1.1, 5.0, 1.1, 1.1],
+            [1, 2, 4, 8, 4, 2, 1, 1, 1, 2, 4, 8, 16, 32],
+        ),
+    ],
+    ids=["at once", "in half the time", "in time", "late"],
+)
+def test_blocks_grow_while_they_are_written_quickly(
+    monkeypatch: pytest.MonkeyPatch, shares: list[float], sizes: list[int]
+) -> None:
+    """Twice as long each time, as long as a half of the time that one may take is not used up.
+
+    Half as long where it took more time, so that a slow model's text appears as it is written.
+    """
     seed, network = ids_of("аб"), native()
-    monkeypatch.setattr(writing, "time", SimpleNamespace(perf_counter=lambda: 100.0))
-    asked: list[int] = []
+    now, asked = [100.0], list[int]()
+    taken = iter(shares)
+    monkeypatch.setattr(writing, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     bounded = writing.StreamWriter._bounded
 
     def noting(self: writing.StreamWriter, size: int) -> int:
+        now[0] += next(taken, 0.0) * writing.BLOCK_SECONDS
         asked.append(size)
         return bounded(self, size)
 
     monkeypatch.setattr(writing.StreamWriter, "_bounded", noting)
     list(stream_text(network, CHARS, SampleOptions(length=60), seed_ids=seed))
-    assert asked == [1, 2, 4, 8, 16, 32]
+    assert asked == sizes
 
 
 def test_only_a_bound_of_characters_makes_a_plain_text() -> None:

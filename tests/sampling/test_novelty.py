@@ -148,6 +148,8 @@ def test_nothing_copied_and_nothing_to_copy():
     assert find_copies([2, 3, 4], corpus[:0]).longest == 0
     short = find_copies([2, 3, 4], corpus)  # copied, but too short to count
     assert (short.runs, short.longest, short.copied_share) == ((), 3, 0.0)
+    # Of no texts nothing is told, also where an end mark stands in the corpus.
+    assert find_copies_in_each([], np.array([END_ID, 2], np.uint8), min_run=1) == []
 
 
 def test_a_run_of_no_token_is_refused():
@@ -350,3 +352,17 @@ def test_a_folder_is_read_as_it_was_trained_on(tmp_path):
 
     assert "ababab" in text({"options": {"ending": ".md"}})
     assert "bbbbbb" in text({"options": {}}) and "bbbbbb" in text(None)
+
+
+def test_a_text_without_labels_is_read_for_a_model_of_labelled_texts(tmp_path):
+    path = tmp_path / "plain.txt"
+    path.write_text("abba\nab\n")
+    vocabulary = Vocabulary.from_characters("ab\n")
+    model = SimpleNamespace(
+        vocabulary=vocabulary,
+        normalization=Normalization(),
+        corpus=None,
+        corpus_options=lambda **more: CorpusOptions(label_from="tag", **more),
+    )
+    tokens = training_text(model, str(path)).tokens
+    assert vocabulary.decode(np.asarray(tokens).tolist()) == "abba\nab\n"

@@ -218,6 +218,7 @@ def test_what_is_not_asked_for_is_as_in_training():
     assert (plain.history, plain.until_end, plain.separator) == (0, False, "\n\n")
     assert options_of(model_that_tells(history=5), {}).history == 5
     assert options_of(model_that_tells(history=5), {"history": 0}).history == 0
+    assert options_of(model_that_tells(history=5), {"history": None}).history == 5
     lines = documents_of("line")
     assert (options_of(lines, {}).until_end, options_of(lines, {}).separator) == (True, "\n")
     assert not options_of(lines, {"keep_going": True}).until_end

@@ -12,6 +12,7 @@ from support.small_runs import names, russian_text
 
 import textgen
 from textgen.checkpoint import SavedModel
+from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, StorageError
 from textgen.options import TrainOptions
@@ -90,6 +91,17 @@ def test_a_model_that_does_not_tell_is_refused(tmp_path):
         training_part(replace(saved, info={}))
     with pytest.raises(ConfigError, match="trained on pairs"):
         training_part(replace(saved, info={**saved.info, "pairs": True}))
+
+
+def test_a_single_document_has_no_part_that_validated(tmp_path):
+    path, single = tmp_path / "names.txt", tmp_path / "single.txt"
+    path.write_text("\n".join(names(200)))
+    single.write_text(names(200)[0])
+    saved = trained(path, out=tmp_path / "run", documents="line", val="0.2")
+    one = Corpus.open([single], CorpusOptions(documents="line"), vocabulary=saved.vocabulary)
+    record = {**saved.corpus, "keys": [one.cache_key, None]}
+    with pytest.raises(ConfigError, match="does not tell which part"):
+        training_part(replace(saved, info={**saved.info, "corpus": record}))
 
 
 def test_a_validation_text_that_left_the_cache_is_empty(tmp_path, monkeypatch):
