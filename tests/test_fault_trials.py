@@ -166,12 +166,16 @@ def test_a_number_that_is_put_into_a_training_reaches_no_file(
     """The training skips the step or diverges, and ends in no other way."""
     if load() is None:
         pytest.skip(missing_reason())
+    given: Any = {"text": russian_text(2000), "steps": 9, **SMALL}
+    textgen.train(out=tmp_path / "sound", **given)
     for owner, name in ((NativeNetwork, "differentiate"), (AdamW, "step")):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # It is put back after the test.
     parts.not_finite.put_number(place, step=2, value="nan", lasts=True, seed=0)
     with suppress(TrainingDivergedError):
-        textgen.train(text=russian_text(2000), out=tmp_path / "run", steps=9, **SMALL)
+        textgen.train(out=tmp_path / "run", **given)
     assert parts.not_finite.not_finite_in(tmp_path / "run") == []
+    sound, run = (textgen.load(tmp_path / name).saved.weights for name in ("sound", "run"))
+    assert not all(np.array_equal(sound[name], run[name]) for name in sound)
 
 
 def test_numbers_that_are_not_finite_are_found(parts: Any, tmp_path: Path) -> None:

@@ -367,7 +367,7 @@ class Fuzzer:
         for name, target in self.targets.items():  # What it needs is imported.
             if wrong := Tally().read(name, target, target.data, is_used=True):
                 raise RuntimeError(f"{name}, which is sound: {wrong}")
-            # So many that each kind of change is made ready: it is kept, and is none of textgen's.
+            # The changes of each kind are made once and kept: not what textgen keeps.
             rng = random.Random(name)
             for _ in range(100):
                 target.forged(rng)

@@ -116,6 +116,14 @@ def test_after_a_dash_of_bytes_the_less_likely_words_are_still_searched():
     assert words_of(BYTES, {"а—": 0.6, "абв ": 0.4}, 2) == {"а": 0.6, "абв": 0.4}
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_word_has_the_share_of_each_sign_that_ends_it_however_few_are_asked_for(count):
+    """Also of a dash, whose bytes are less likely than the word is without it."""
+    shares = {"а—": 0.25, "а ": 0.5, "а»": 0.05, "б ": 0.2}
+    expected = {"а": 0.8, "б": 0.2}
+    assert words_of(BYTES, shares, count) == dict(list(expected.items())[:count])
+
+
 def test_bytes_that_are_no_text_leave_the_others_to_be_searched():
     first, other = (tuple(BYTES.encode(text).tolist()) for text in ("а", "абв "))
     broken = (*first, other[2], *BYTES.encode("x").tolist())

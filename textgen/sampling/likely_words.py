@@ -81,6 +81,7 @@ class WordSearch:
         self._goes_on_V = np.array(
             [bool(symbol) and (self._is_part(symbol) or _in_word(symbol[0])) for symbol in symbols]
         )
+        self._is_part_V = np.array([self._is_part(symbol) for symbol in symbols])
 
     def likeliest(
         self,
@@ -102,7 +103,7 @@ class WordSearch:
         if count < 1:
             return []
         begun = [_Begun((), 0, False, self._unfinished(before))]
-        scores_B = np.zeros(1)
+        scores_B = reach_B = np.zeros(1)
         if after_word:
             logits_BV = np.where(self._goes_on_V, -np.inf, position.logits_BV)
             position = Position(logits_BV.astype(np.float32), position.state)
@@ -118,9 +119,14 @@ class WordSearch:
                 elif self._may_end and not own.within:
                     masses[(*own.ids, END_ID)] += float(np.exp(scores_BV[row, END_ID]))
             scores_BV[:, [END_ID, UNKNOWN_ID]] = -np.inf
-            # A continuation is no likelier than its beginning.
+            # A continuation is no likelier than its beginning. But bytes that become a sign add to
+            # the word before them, which is as likely as its last whole character at most.
+            reach_BV = scores_BV.copy()
+            for row, own in enumerate(begun):
+                if own.has_word:
+                    reach_BV[row, self._is_part_V] = reach_B[row]
             least = min(heapq.nlargest(count, masses.values())) if len(masses) >= count else 0.0
-            rows, tokens = self._best(scores_BV, least)
+            rows, tokens = self._best(scores_BV, reach_BV, least)
             found = []
             for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
                 longer = self._longer(begun[row], token)
@@ -137,6 +143,8 @@ class WordSearch:
             parents = np.array([row for row, _, _ in found], np.intp)
             read = np.array([token for _, token, _ in found])
             scores_B = scores_BV[parents, read]
+            is_within_B = np.array([bool(longer.within) for _, _, longer in found])
+            reach_B = np.where(is_within_B, reach_BV[parents, read], scores_B)
             begun = [longer for _, _, longer in found]
             position = step(
                 self._network, read, position.repeat(parents).state, [self._edits] * len(read)
@@ -145,14 +153,14 @@ class WordSearch:
         return [LikelyWord(ids, self._text(ids), mass) for ids, mass in best if mass > 0]
 
     def _best(
-        self, scores_BV: NDArray[np.float64], least: float
+        self, scores_BV: NDArray[np.float64], reach_BV: NDArray[np.float64], least: float
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows and symbols of the likeliest beginnings, those above `least` alone."""
+        """Rows and symbols of the likeliest beginnings, those alone that reach above `least`."""
         flat = scores_BV.ravel()
         size = min(_WIDTH, flat.size)
         places = np.argpartition(-flat, size - 1)[:size]
         with np.errstate(divide="ignore"):
-            places = places[flat[places] > np.log(least)]
+            places = places[reach_BV.ravel()[places] > np.log(least)]
         places = places[np.argsort(-flat[places], kind="stable")]
         rows, tokens = np.divmod(places, scores_BV.shape[1])
         return rows, tokens

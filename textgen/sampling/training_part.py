@@ -100,11 +100,6 @@ def _corpus(model: ModelHeader, record: CorpusRecord | None) -> Corpus:
                 f"this version of textgen reads {paths[0]} in another way than the one that "
                 "trained the model, and what is needed is its training text; train the model again"
             )
-    if corpus.vocabulary != model.vocabulary:
-        raise ConfigError(
-            "the training text in the cache has other symbols than the model, so it cannot be "
-            "read for it"
-        )
     return corpus
 
 
