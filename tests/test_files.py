@@ -459,6 +459,20 @@ def test_a_live_writer_is_no_leftover(tmp_path: Path) -> None:
     assert path.read_bytes() == NEW and hidden(tmp_path) == []
 
 
+def test_a_file_that_is_about_to_get_its_name_is_no_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = files.replace
+
+    def tidied_before(source: Path, target: Path, folder: int | None = None) -> None:
+        remove_leftovers(tmp_path)
+        replace(source, target, folder)
+
+    monkeypatch.setattr(files, "replace", tidied_before)
+    atomic_write(tmp_path / "file", write_new)
+    assert (tmp_path / "file").read_bytes() == NEW and os.listdir(tmp_path) == ["file"]
+
+
 def test_many_writers_of_one_file(tmp_path: Path) -> None:
     """Each tidies up what it takes for leftovers; none may take another's file away."""
     path = tmp_path / "file"
@@ -494,8 +508,27 @@ def test_a_temporary_file_taken_away_before_it_is_locked_is_made_again(
         return lock(descriptor)
 
     monkeypatch.setattr(files, "try_lock", lock_too_late)
+    before = len(os.listdir("/dev/fd"))
     atomic_write(path, write_new)
     assert path.read_bytes() == NEW and len(set(taken_away)) == 3 and hidden(tmp_path) == []
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_temporary_file_that_is_always_taken_away_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+
+    def lock_too_late(descriptor: int) -> bool:
+        (name,) = hidden(tmp_path)
+        os.unlink(tmp_path / name)
+        return True
+
+    monkeypatch.setattr(files, "try_lock", lock_too_late)
+    with pytest.raises(StorageError, match=r"cannot write .*file: other processes keep removing"):
+        atomic_write(path, write_new)
+    assert path.read_bytes() == OLD and os.listdir(tmp_path) == ["file"]
 
 
 def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -792,6 +825,43 @@ def test_a_lock_file_removed_by_its_holder_before_it_is_locked(
             pass
 
 
+def test_who_loses_every_race_for_a_lock_does_not_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lock_too_late(descriptor: int) -> bool:
+        os.unlink(tmp_path / LOCK_NAME)
+        return True
+
+    monkeypatch.setattr(files, "try_lock", lock_too_late)
+    with pytest.raises(RunFolderError, match="in use by another process"), FolderLock(tmp_path):
+        pass
+    assert hidden(tmp_path) == []
+
+
+def test_a_lock_that_is_held_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a race is tried again."""
+    lock = files.try_lock
+    found: list[bool | None] = []
+
+    def noted(descriptor: int) -> bool | None:
+        found.append(lock(descriptor))
+        return found[-1]
+
+    with FolderLock(tmp_path):
+        monkeypatch.setattr(files, "try_lock", noted)
+        with pytest.raises(RunFolderError, match=f"process {os.getpid()} on"), FolderLock(tmp_path):
+            pass
+    assert found == [False]
+
+
+def test_a_lock_is_what_its_block_gets(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    with lock as entered:
+        assert entered is lock
+
+
 # --- folders from somebody else
 
 
@@ -1032,15 +1102,30 @@ def test_whoever_opens_a_run_removes_what_killed_writers_left(tmp_path: Path) ->
     assert sorted(os.listdir(tmp_path)) == sorted(["page.html", link, *keep])
 
 
-def test_a_text_is_written_through_a_link_only_where_that_is_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("write", "new", "own"),
+    [(atomic_write_text, "new", "own"), (atomic_write_bytes, b"new", b"own")],
+)
+def test_a_text_is_written_through_a_link_only_where_that_is_asked_for(
+    tmp_path: Path, write: Callable[..., None], new: str | bytes, own: str | bytes
+) -> None:
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("old")
     link.symlink_to(target)
-    atomic_write_text(link, "new", follow=True)
+    write(link, new, follow=True)
     assert link.is_symlink() and target.read_text() == "new"
     with pytest.raises(StorageError, match="it is a symbolic link"):
-        atomic_write_text(link, "own")
+        write(link, own)
     assert link.is_symlink() and target.read_text() == "new"
+
+
+def test_what_is_a_link(tmp_path: Path) -> None:
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.touch()
+    link.symlink_to("nothing")
+    assert files.is_link_at(link)
+    for path in (file, tmp_path, tmp_path / "nothing", file / "below"):
+        assert not files.is_link_at(path)
 
 
 def test_a_private_file_is_for_its_user_alone(tmp_path: Path) -> None:
@@ -1110,6 +1195,7 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
         raise OSError(errno.EIO, "broken")
 
     before = len(os.listdir("/dev/fd"))
+    check_writable(tmp_path / "page.html")
     atomic_write_bytes(run / MODEL_NAME, OLD)
     append_line(run / METRICS_NAME, "{}")
     files.sync_lines(run / METRICS_NAME)

@@ -119,6 +119,41 @@ def test_what_may_not_be_replaced_at_all_is_not_tried_again() -> None:
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("code", [5, 32])
+def test_what_somebody_has_open_is_tried_again_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """For two seconds at most; both numbers say that it may be open."""
+    error = PermissionError(errno.EACCES, "it is open")
+    error.winerror = code  # type: ignore[attr-defined]
+    calls: list[int] = []
+    pauses: list[float] = []
+
+    def held() -> None:
+        calls.append(len(pauses))
+        raise error
+
+    monkeypatch.setattr(systems, "time", types.SimpleNamespace(sleep=pauses.append))
+    with pytest.raises(PermissionError):
+        systems.patiently(held)
+    assert pauses and calls == list(range(len(pauses) + 1))
+    assert min(pauses) > 0 and sum(pauses) <= 2
+
+
+def test_a_file_is_closed_there_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, windows: None
+) -> None:
+    before, real = len(os.listdir("/dev/fd")), os.replace
+
+    def only_closed(source: Path, target: Path, **named: Any) -> None:
+        assert len(os.listdir("/dev/fd")) == before
+        real(source, target, **named)
+
+    monkeypatch.setattr(os, "replace", only_closed)
+    atomic_write_bytes(tmp_path / "model", b"new")
+    assert (tmp_path / "model").read_bytes() == b"new"
+
+
 def test_the_lock_excludes_and_ends_with_its_process(tmp_path: Path, windows: None) -> None:
     second = pytest.raises(RunFolderError, match=f"process {os.getpid()} on")
     with FolderLock(tmp_path), second, FolderLock(tmp_path):
@@ -224,6 +259,22 @@ def test_a_long_path_is_told_as_one(windows: None) -> None:
     error = FileNotFoundError(errno.ENOENT, "the system cannot find the path", "x")
     error.winerror = 3  # type: ignore[attr-defined]
     assert files.os_reason(error) == "there is no such file or folder"
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "says"),
+    [
+        (errno.EACCES, 5, "permission denied"),
+        (errno.EACCES, 32, "another program has it open; close it there"),
+        (errno.EACCES, 33, "another program has locked it; close it there"),
+        (errno.ENOENT, 206, "the path is too long for Windows; choose a shorter one"),
+    ],
+)
+def test_what_windows_means_is_told(number: int, code: int, says: str) -> None:
+    """Its own number says more than that of the error elsewhere."""
+    error = OSError(number, "what it is elsewhere")
+    error.winerror = code  # type: ignore[attr-defined]
+    assert files.os_reason(error) == says
 
 
 @pytest.mark.parametrize("works", [True, False])
@@ -396,3 +447,20 @@ def test_an_open_file_is_removed_before_it_is_closed(
         assert not path.exists()
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(descriptor)
+
+
+def test_an_open_file_is_closed_there_before_it_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, windows: None
+) -> None:
+    path = tmp_path / "file"
+    descriptor = os.open(path, os.O_CREAT)
+    unlink = os.unlink
+
+    def only_closed(path: Path) -> None:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", only_closed)
+    systems.remove_open(descriptor, path)
+    assert not path.exists()

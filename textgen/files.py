@@ -243,8 +243,6 @@ def create_once(path: Path, data: bytes) -> bool:
         folder.sync()
         return made
     except OSError as error:
-        if isinstance(error, TextgenError):
-            raise
         raise StorageError(f"cannot write {path}: {os_reason(error)}") from error
     finally:
         if folder is not None:

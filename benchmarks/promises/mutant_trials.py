@@ -518,10 +518,13 @@ class Trials:
     def tests_of(self, mutant: Mutant) -> list[str]:
         """The tests that run the changed statement, the fastest one of each function first."""
         by_function: dict[str, list[tuple[float, str]]] = {}
+        # Types and numbers alone: no test runs a line of it, and any may use them.
+        is_silent = not any(one["lines"].get(mutant.module) for one in self._told.values())
         for test, one in self._told.items():
             lines = one["lines"].get(mutant.module, ())
             # What is loaded is used by whatever runs the module.
-            if lines if mutant.function is None else set(mutant.lines) & set(lines):
+            is_used = bool(lines) or is_silent
+            if is_used if mutant.function is None else set(mutant.lines) & set(lines):
                 by_function.setdefault(test.partition("[")[0], []).append((one["seconds"], test))
         ranked = [
             (rank, seconds, test)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,22 @@ def test_a_model_comes_back(tmp_path: Path, level: str, tie: bool) -> None:
         assert loaded.weights[name].tobytes() == array.tobytes()
     loaded.save(tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_a_model_takes_its_memory_once(tmp_path: Path) -> None:
+    model = make_model()
+    config = replace(model.config, hidden_size=256)
+    weights = {name: np.ones(shape, np.float32) for name, shape in config.tensor_shapes().items()}
+    size = sum(array.nbytes for array in weights.values())
+    replace(model, config=config, weights=weights).save(tmp_path / "model")
+    tracemalloc.start()
+    try:
+        SavedModel.load(tmp_path / "model")
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Whether a number of four bytes is finite is said in one; the last MiB is for odds and ends.
+    assert size > 2 * 2**20 and taken < size + size // 4 + 2**20
 
 
 def test_the_loaded_network_computes_the_same(tmp_path: Path) -> None:
@@ -327,6 +344,20 @@ def test_what_a_header_tells_of_its_texts() -> None:
     # What stood between documents is told where it was not as usual.
     told = replace(model, info={**info, "corpus": {**corpus, "separator": "\n\n***\n\n"}})
     assert told.document_separator == "\n\n***\n\n"
+
+
+@pytest.mark.parametrize(
+    ("way", "again"), [("column", "column"), ("tag", "tag"), ("folder", None), ("file", None)]
+)
+def test_labels_in_a_text_begin_its_documents_as_in_training(way: str, again: str | None) -> None:
+    """Where a file lies says nothing of that."""
+    options = {"documents": None, "label_from": way}
+    corpus = {"files": [], "sha256": "a sum", "tokens": 7, "options": options}
+    model = replace(make_model(), info={"corpus": corpus})
+    for read in (model.corpus_options(), model.corpus_options(documents=None)):
+        assert (read.documents, read.label_from) == (None, again)
+    given = model.corpus_options(documents="line")
+    assert (given.documents, given.label_from) == ("line", None)
 
 
 @pytest.mark.parametrize(

@@ -254,6 +254,18 @@ def test_calls_and_threads_change_no_bit(isa: str, precision: str, cell: str, sh
     assert all(outcome == outcomes[0] for outcome in outcomes[1:])
 
 
+@pytest.mark.parametrize("isa", ISAS)
+def test_weights_in_eight_bits_round_alike_whatever_the_threads(isa: str) -> None:
+    """The threads decide how many columns are multiplied together, in the layers and in the head,
+    and the compiler may round each of these loops in its own way."""
+    config, weights, ids, _, _ = expected("lstm", "tanh", "512")
+    logits = []
+    for threads in 1, 2, 3:
+        sampler = open_sampler(config, weights, isa, threads, "int8")
+        logits.append(sampler.read(ids, np.zeros(sampler.state_shape, np.float32)).tolist())
+    assert logits[0] == logits[1] == logits[2]
+
+
 def test_two_threads_are_used_where_the_weights_are_many() -> None:
     for shape, threads in (("33", 1), ("512", 2)):
         config, weights, *_ = expected("lstm", "tanh", shape)

@@ -159,3 +159,25 @@ def test_a_model_of_a_fixed_history_does_not_learn() -> None:
     corpus: Any = None  # It is not looked at.
     with pytest.raises(ConfigError, match="trained to see 6 tokens at each prediction"):
         adapted.adapted_model(model({"history": 6}), corpus, 1)
+
+
+def test_each_token_counts_in_what_a_text_costs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of symbols that are equally likely each costs the logarithm of their number."""
+    saved = model()
+
+    class Reader:
+        rule, network = rule_of(0.0), SimpleNamespace(arrays=lambda: saved.weights)
+
+        def read(self, tokens: Any) -> Any:
+            for part in np.array_split(tokens, 2):
+                yield part, np.zeros((len(part), len(CHARS)), np.float32)
+
+    monkeypatch.setattr(adapted, "adapting_engine", lambda *_: None)
+    monkeypatch.setattr(adapted, "adapting_reader", lambda *_: Reader())
+    path = tmp_path / "text.txt"
+    path.write_text("abc\n")
+    corpus = Corpus.open([path], CorpusOptions(), vocabulary=CHARS)
+    (record,) = adapted.adapted_model(saved, corpus, 1).info["adapted"]
+    assert record["nats_per_token"] == pytest.approx(np.log(len(CHARS)))

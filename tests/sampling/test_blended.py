@@ -283,19 +283,19 @@ def test_what_writes_is_made_of_what_writes_each():
 
     class Told:
         def __init__(self, name):
-            self.one, self.many = f"{name} one", f"{name} many"
+            self.name, self.one, self.many = name, f"{name} one", f"{name} many"
 
         def record(self, *given, **more):
-            return {"record": given, **more}
+            return {self.name: given, **more}
 
         def describe(self, *given, **more):
-            return repr((given, more))
+            return repr((self.name, given, more))
 
     networks = BlendedNetworks([Told("a"), Told("b")], lambda each: list(each))
     assert networks.one == ["a one", "b one"]
     assert networks.many == ["a many", "b many"]
     plain = {"exact": False, "eight_bit": False}
-    assert networks.record() == {"record": (1,), **plain}
-    assert networks.record(3, exact=True) == {"record": (3,), **plain, "exact": True}
-    assert networks.describe() == repr(((1,), plain))
-    assert networks.describe(2, eight_bit=True) == repr(((2,), {**plain, "eight_bit": True}))
+    assert networks.record() == {"a": (1,), **plain}
+    assert networks.record(3, exact=True) == {"a": (3,), **plain, "exact": True}
+    assert networks.describe() == repr(("a", (1,), plain))
+    assert networks.describe(2, eight_bit=True) == repr(("a", (2,), {**plain, "eight_bit": True}))

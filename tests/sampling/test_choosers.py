@@ -10,7 +10,7 @@ from support.fake_networks import HashNetwork, ScriptNetwork
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import ConfigError, SamplingError
-from textgen.model.network import StepNetwork
+from textgen.model.network import Engine, StepNetwork
 from textgen.options import command_text
 from textgen.sampling import SampleOptions, generate, stream_text
 from textgen.sampling.choice import Chooser, SymbolGenerator, choice_settings, symbol_rules
@@ -316,3 +316,9 @@ def test_what_says_nothing_is_refused():
         match="lines does not go with no_repeat: it may leave no way",
     ):
         SampleOptions(no_repeat=3, lines=2)
+
+
+@pytest.mark.parametrize(("name", "is_native"), [("native", True), ("numpy", False), (None, False)])
+def test_what_computes_the_logits_natively_chooses_natively(name, is_native):
+    engine = None if name is None else Engine(name, "fp32", "it is so")
+    assert Chooser(SampleOptions(), engine).is_native is is_native

@@ -110,3 +110,6 @@ def test_the_seed_belongs_to_the_text():
         list(stream_text(NETWORK, CHARS, options, seed_ids=[2, 3], form=Pairs(3)))
     with pytest.raises(SamplingError, match=r"length is 0.* 1 more characters; give length=1"):
         list(stream_text(NETWORK, CHARS, SampleOptions(length=0), seed_ids=[2], form=Pairs(3)))
+    # What the message advises is enough.
+    (one,) = stream_text(NETWORK, CHARS, SampleOptions(length=1), seed_ids=[2], form=Pairs(3))
+    assert (one.text, one.finish_reason) == ("a", "length")

@@ -23,7 +23,7 @@ from textgen.sampling import (
     stream_text,
 )
 from textgen.sampling.choice import INDEX_LIMIT
-from textgen.sampling.generate import WrittenText
+from textgen.sampling.generate import MOST_SHOWN, Generations, WrittenText
 
 CHARS = Vocabulary.from_characters("абвгд .!\n")
 GREEDY = SampleOptions(temperature=0.0)
@@ -340,3 +340,12 @@ def test_the_last_number_of_a_text_is_one():
     assert len(text.text) == 3
     with pytest.raises(SamplingError, match=r"count is 2; it must lie in 1[.][.]1"):
         generate(network, CHARS, [[], []], SampleOptions(length=3), first_index=last)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"), [(0, []), (1, ["… and 1 text more"]), (2, ["… and 2 texts more"])]
+)
+def test_of_many_texts_the_first_are_shown_and_the_others_counted(more, told):
+    texts = Generations([Generation("а", (2,), "length", 3.0)] * (MOST_SHOWN + more))
+    lines = [part for part in texts.parts() if isinstance(part, str)]
+    assert lines[MOST_SHOWN:] == told

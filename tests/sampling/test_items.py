@@ -310,3 +310,16 @@ def test_an_item_may_be_as_long_as_asked_and_its_end_is_written() -> None:
 
     Noting(rng=1).items(3, 4)
     assert set(lengths) == {5}
+
+
+def test_a_text_of_other_tokens_is_the_same_item() -> None:
+    """It is written again in other tokens, which is no item, so the next one keeps to the form."""
+    vocabulary = Vocabulary("word", ("", "", "a", " ", " a"), folded=False)
+    ways = [sum(parts, ()) for parts in itertools.product([(4,), (3, 2)], repeat=3)]
+    assert {vocabulary.decode(ids) for ids in ways} == {" a a a"}
+    same = itertools.cycle(Generation(" a a a", (*ids, END_ID), "end", 1.0) for ids in ways)
+    other = Generation(" a", (4, END_ID), "end", 1.0)
+    call = Told(*itertools.islice(same, LEAST_ROUND), other)
+    call.vocabulary = vocabulary
+    assert call.items(2, 6).texts == [" a a a", " a"]
+    assert call.rounds == [(LEAST_ROUND, False), (1, True)]

@@ -13,7 +13,7 @@ from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.model.head import log_softmax
 from textgen.model.network import StepNetwork
 from textgen.sampling import SampleOptions, Writer
-from textgen.sampling.likely_words import WordSearch, _has_word
+from textgen.sampling.likely_words import _WIDTH, WordSearch, _has_word
 from textgen.sampling.networks import start
 
 CHARS = Vocabulary.from_characters("ab' .")
@@ -41,11 +41,12 @@ class ChoosingNetwork(StepNetwork):
         return np.log(shares_BV).astype(np.float32), [{"read": read_BT}]
 
 
-def words_of(vocabulary, chances, count=5):
-    """The likeliest words of a network that writes texts with these chances."""
+def words_of(vocabulary, chances, count=5, before=""):
+    """The likeliest words of a network that writes texts with these chances, after a beginning."""
     chances = {tuple(vocabulary.encode(text).tolist()): share for text, share in chances.items()}
     network = ChoosingNetwork(len(vocabulary), chances)
-    words = WordSearch(network, vocabulary).likeliest(start(network), (), count)
+    ids = vocabulary.encode(before).tolist()
+    words = WordSearch(network, vocabulary).likeliest(start(network, ids), ids, count)
     return {word.text: pytest.approx(word.probability, rel=1e-4) for word in words}
 
 
@@ -195,3 +196,27 @@ def test_a_letter_whose_last_byte_is_the_first_beyond_ascii():
 def test_a_symbol_of_several_characters_is_a_word_if_one_of_them_is_a_letter():
     assert _has_word("it's") and _has_word("(a") and _has_word("7.")
     assert not _has_word("...") and not _has_word("")
+
+
+def test_as_many_words_as_are_followed_at_once_are_the_likeliest_ones():
+    letters = "abcdefghijklmnopqrstuvwxyzäöüß"
+    vocabulary = Vocabulary.from_characters(letters + " ")
+    draw = np.random.default_rng(0)
+    for _ in range(10):
+        shares = draw.permutation(np.arange(1, 31)) / 465
+        chances = {f"{letter} ": share for letter, share in zip(letters, shares, strict=True)}
+        likeliest = sorted(letters, key=lambda letter: -chances[f"{letter} "])[:_WIDTH]
+        assert list(words_of(vocabulary, chances, _WIDTH)) == likeliest
+
+
+@pytest.mark.parametrize("before", ["а", "аб", "—"])
+def test_after_a_whole_character_of_bytes_another_one_begins(before):
+    chances = {f"{before}й ": 0.7, f"{before}a ": 0.3}
+    assert words_of(BYTES, chances, 2, before) == {"й": 0.7, "a": 0.3}
+
+
+def test_a_letter_before_a_sign_that_is_begun_is_no_part_of_it():
+    ids = BYTES.encode("a— б ").tolist()
+    network = ChoosingNetwork(len(BYTES), {tuple(ids): 1.0})
+    (found,) = WordSearch(network, BYTES).likeliest(start(network, ids[:2]), ids[:2], 1)
+    assert found.ids == tuple(ids[2:-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import cycle
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -518,3 +519,19 @@ def test_only_a_bound_of_characters_makes_a_plain_text() -> None:
     assert (len(piece.ids), piece.text, piece.finish_reason) == (3, "абв", "length")
     assert stream(None).accept_many(ids, [-1.0] * 5, [0.0] * 5).text == "абвгд"
     assert stream(None)._is_plain and not stream(3)._is_plain
+
+
+def test_a_text_is_written_no_further_than_it_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, asked = native(), list[int]()
+    write = network.write
+
+    def noting(count: int, *given: Any, **more: Any) -> Any:
+        asked.append(count)
+        return write(count, *given, **more)
+
+    monkeypatch.setattr(network, "write", noting)
+    for length in (1, 2, 5, 50):
+        options = SampleOptions(length=length)
+        stream = Stream(CHARS, options, SymbolGenerator(0, 0), [])
+        writing.StreamWriter(network, options, stream, start(network)).block(20)
+    assert asked == [1, 2, 5, 20]

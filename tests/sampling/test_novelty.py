@@ -262,6 +262,8 @@ def test_a_report_tells_runs_and_whole_documents():
             {"text": "nab", "in_training_text": False, "matching_documents": 0},
         ],
     }
+    eve = {"text": "eve", "in_training_text": True, "matching_documents": 1}
+    assert report.text_to_json(1)["documents"] == [eve]
     figures = {"copied_share": 8 / 11, "longest": 4, "documents": 3, "in_training_text": 2}
     assert report.to_json() == figures
     pieces = [("b", True), ("o", True), ("b", True), ("\n", True)]
@@ -322,15 +324,19 @@ def test_there_is_a_hash_of_each_window(size):
 
 def test_a_word_at_the_start_of_a_text_has_no_space_and_after_a_seed_it_has():
     words = Vocabulary.from_words(" ", {" one": 2, " two": 1}, folded=True)
-    model = SimpleNamespace(vocabulary=words, normalization=Normalization(), writes_documents=False)
-    corpus = SimpleNamespace(tokens=np.array([3, 4, 3], np.uint8))
-    ids = (words.symbol_index()[" one"], words.symbol_index()[" two"])
-    shown = []
-    for seed in (FittedSeed((), ""), FittedSeed((2,), " ")):
-        text = words.decode(ids, at_start=not seed.ids)
+    model = SimpleNamespace(vocabulary=words, normalization=Normalization(), writes_documents=True)
+    one, two = words.symbol_index()[" one"], words.symbol_index()[" two"]
+    corpus = SimpleNamespace(tokens=np.array([one, two, END_ID, two, END_ID], np.uint8))
+    ids = (one, two, END_ID, two)
+    shown, documents = [], []
+    for seed in (FittedSeed((), ""), FittedSeed((two,), "two")):
+        text = words.decode(ids, at_start=not seed.ids, end="\n")
         report = NoveltyReport(model, corpus, [Generation(text, ids, "length", 1.0)], seed, "\n")
         shown.append("".join(piece for piece, _ in report.pieces(0)))
-    assert shown == ["one two", " one two"]
+        documents += report.documents
+    assert shown == ["one two\ntwo", " one two\ntwo"]
+    # The seed begins the first document, and the next one begins as any does.
+    assert documents == [[("one two", 1), ("two", 1)], [("two one two", 0), ("two", 1)]]
 
 
 def test_a_folder_is_read_as_it_was_trained_on(tmp_path):

@@ -13,7 +13,7 @@ from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import SamplingError
 from textgen.model.config import ModelConfig
 from textgen.sampling import SampleOptions, fit_seed
-from textgen.sampling.seed import _word_form, options_of, refuse_steering, seed_of
+from textgen.sampling.seed import _word_form, first_few, options_of, refuse_steering, seed_of
 
 PLAIN = Normalization()
 
@@ -120,6 +120,8 @@ def test_eight_are_named_and_a_ninth_is_counted():
     nine = fit_seed("漢字仮名交文書体田", chars("ab"), PLAIN)
     assert nine.notice is not None
     assert "'体' dropped, 1 more dropped (not" in nine.notice and "田" not in nine.notice
+    # Where nothing is said of them, they are only counted.
+    assert first_few(list("abcdefghij")) == [*"abcdefgh", "2 more"]
 
 
 def test_an_unknown_word_is_spelled():

@@ -21,11 +21,12 @@ from textgen.sampling import (
     Writer,
     generate,
     stream_text,
+    writing,
 )
 from textgen.sampling.course import Follower
-from textgen.sampling.networks import start
+from textgen.sampling.networks import start, step
 from textgen.sampling.stream import Cursor, Stream
-from textgen.sampling.writing import StreamGroup
+from textgen.sampling.writing import StreamGroup, StreamWriter
 from textgen.steering import SteeringPlan, Target, parse_specs
 
 LENGTH = 120
@@ -280,7 +281,7 @@ def test_what_holds_is_known_up_to_the_next_change_and_for_one_token_at_least() 
     def certain(*given: Any, vocabulary: Vocabulary = CHARS) -> int | None:
         return Follower(Changes(*given), lambda char, sentence: 0, vocabulary).certain_tokens
 
-    assert certain(7) == 7 and certain(None) is None
+    assert certain(7) == 7 and certain(1) == 1 and certain(None) is None
     assert certain(7, True) == 1 and certain(None, True) == 1
     assert certain(7, vocabulary=WORDS) == 1
 
@@ -293,3 +294,39 @@ def test_the_room_of_a_text_is_the_nearer_of_two_bounds() -> None:
         return Stream(CHARS, SampleOptions(length=length), generator, [], None, tokens).room
 
     assert (room(9, None), room(9, 4), room(3, 4)) == (9, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("specs", "vocabulary", "waits"),
+    [
+        (("0:3.c=+2@s2..",), CHARS, [True, True, True]),
+        (("mood=-2@0..2", "0:3.c=+2@s2.."), CHARS, [False, False, True]),
+        (("mood=-2@0..2",), CHARS, [False, False, False]),
+        (("0:3.c=+2",), CHARS, [False, False, False]),
+        # A word may hold the end of a sentence.
+        (("0:3.c=+2@s2..",), WORDS, [False, False, False]),
+    ],
+    ids=["sentences", "then sentences", "characters", "always", "words"],
+)
+def test_letters_change_nothing_where_only_the_end_of_a_sentence_does(
+    specs: tuple[str, ...], vocabulary: Vocabulary, waits: list[bool]
+) -> None:
+    cursor, told = Cursor(plan(*specs), vocabulary), []
+    for token in ids_of("ааа", vocabulary):
+        told.append(cursor.waits_for_sentences)
+        cursor.advance(token)
+    assert told == waits
+
+
+def test_within_a_steered_block_what_was_handed_out_is_read_under_its_edits(
+    _needs_library: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "BLOCK_SECONDS", 60.0)  # A busy machine makes no shorter blocks.
+    network, options = native(), SampleOptions(length=12)
+    cursor = Cursor(plan("0:3.c=+2"), CHARS)
+    position = start(network, (), cursor.edits)
+    stream = Stream(CHARS, options, SymbolGenerator(0, 0))
+    writer = StreamWriter(network, options, stream, position, cursor)
+    for symbol in writer.symbols():
+        position = step(network, np.array([symbol.id]), position.state, [cursor.edits])
+        np.testing.assert_array_equal(writer.position.logits_BV, position.logits_BV)

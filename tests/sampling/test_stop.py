@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
+from textgen.sampling import SampleOptions, SymbolGenerator
 from textgen.sampling.seed import fit_stop
-from textgen.sampling.stream import StopMatcher
+from textgen.sampling.stream import StopMatcher, Stream
 
 
 def run(text, stop=(), until_sentence=False, cuts=None):
@@ -144,6 +145,7 @@ def test_a_stop_text_that_can_never_occur_is_told():
     assert notice("y\tx") == (
         r"stop 'y\tx' can never occur: the model's vocabulary has no 'y' or '\t' or 'x'"
     )
+    assert fit_stop("x", LETTERS, PLAIN).notice == notice("x") is not None
     assert "has no 'A'" in notice("A")
     assert notice("A", normalization=FOLD) is None
     assert "were folded to words" in notice("...", normalization=FOLD)
@@ -157,3 +159,11 @@ def test_a_stop_text_that_can_never_occur_is_told():
     # What stands between documents can occur without a symbol for it.
     only = Vocabulary.from_characters("ab")
     assert notice("a\nb", only) is not None and notice("a\nb", only, end="\n") is None
+
+
+def test_a_text_that_ends_elsewhere_has_a_rest():
+    """What is held back for a stop text; where nothing is, there is none."""
+    stream = Stream(LETTERS, SampleOptions(stop=("ab",)), SymbolGenerator(0, 0))
+    a, b, _ = LETTERS.encode("abй").tolist()
+    told = [(stream.accept(token, 1.0, 0.0).text, stream.fork().rest()) for token in (b, a, a)]
+    assert told == [("b", ""), ("", "a"), ("a", "a")]

@@ -40,6 +40,7 @@ from textgen.training.sizing import (
     flops_per_token,
     memory_needed,
     refuse_beyond_memory,
+    steps_within,
     usual_cell,
 )
 
@@ -254,6 +255,25 @@ def test_at_most_so_much_work_is_lost(step: float, save: float) -> None:
         TrainOptions(steps=10_000), timing=Timing(step=step, evaluation=1, save=save)
     )
     assert plan.save_every * step <= SECONDS_BETWEEN_SAVES or plan.save_every == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "steps"),
+    [
+        # Of 100 s: 3 evaluations at the end, a save; 10 evaluations, and a save every 25 s.
+        ({}, (100 - 0.9 - 0.1 - 3.0 - 0.4) / 0.02),
+        ({"eval_every": 10}, (100 - 0.9 - 0.1 - 0.4) / (0.02 + 0.3 / 10)),
+        ({"save_every": 5}, (100 - 0.9 - 0.1 - 3.0) / (0.02 + 0.1 / 5)),
+        ({"eval_every": 1, "save_every": 1}, (100 - 0.9 - 0.1) / (0.02 + 0.3 + 0.1)),
+    ],
+)
+def test_a_budget_pays_for_the_evaluations_and_saves_that_are_asked_for(
+    asked: dict[str, int], steps: float
+) -> None:
+    assert steps_within(100.0, TIMING, TrainOptions(**asked)) == int(steps)
+    plan, _ = resolved(TrainOptions(budget=100.0, **asked))
+    for name, every in asked.items():
+        assert getattr(plan, name) == every
 
 
 @given(

@@ -406,7 +406,7 @@ class StreamGroup:
         width = max(map(len, rows), default=0)
         # Shorter ones begin with a token that is never chosen.
         filled = [[UNKNOWN_ID] * (width - len(row)) + row for row in rows]
-        return np.array(filled, np.intp).reshape(len(rows), -1)
+        return np.array(filled, np.intp).reshape(len(rows), width)
 
 
 def _looks_back(options: SampleOptions) -> bool:

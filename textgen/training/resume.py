@@ -426,7 +426,7 @@ def _extended(
 ) -> RunState:
     """The state of a finished run with a second schedule ahead of it."""
     first = state.progress.step
-    steps, reason = _more_steps(state.plan, more, facts, timing)
+    steps, reason = _more_steps(state.plan, more, options, facts, timing)
     # `eval_tokens` stays, for the best model so far was measured on as many; so does the peak: with
     # a half or a quarter of it a run learned less (docs/log.md).
     plan = replace(state.plan, first_step=first, steps=first + steps)
@@ -465,7 +465,9 @@ def _more_note(plan: Plan) -> str:
     )
 
 
-def _more_steps(plan: Plan, more: More, facts: TextFacts, timing: Timing) -> tuple[int, str]:
+def _more_steps(
+    plan: Plan, more: More, options: TrainOptions, facts: TextFacts, timing: Timing
+) -> tuple[int, str]:
     """How many steps that are, and why."""
     if more.steps is not None:
         return more.steps, "asked for"
@@ -476,5 +478,5 @@ def _more_steps(plan: Plan, more: More, facts: TextFacts, timing: Timing) -> tup
         count = max(1, round(more.epochs * tokens / plan.tokens_per_step))
         return count, f"the text is read {times(more.epochs)} more"
     seconds = more.seconds or 0.0
-    steps = steps_within(seconds, timing)
+    steps = steps_within(seconds, timing, options)
     return steps, f"{seconds:g} s at {timing.step * 1e3:.3g} ms a step"

@@ -514,10 +514,10 @@ def finish(
     choices = []
     if plan.steps == 0:
         budget = options.budget or DEFAULT_BUDGET
-        steps = steps_within(budget, timing)
+        steps = steps_within(budget, timing, options)
         planned = _of_length(plan, options, facts, steps)
         if not options.pairs and adaptation_tokens(planned, facts.val_tokens):
-            steps = steps_within((1 - ADAPTATION_SHARE) * budget, timing)
+            steps = steps_within((1 - ADAPTATION_SHARE) * budget, timing, options)
         plan = _of_length(plan, options, facts, steps)
         reason = f"as many as fit into {duration_words(budget)}: one takes {_milliseconds(timing)}"
         choices.append(Choice("steps", steps, f"{reason} on this machine"))
@@ -567,11 +567,18 @@ def adaptation_tokens(plan: Plan, val_tokens: int) -> int:
     return min(tokens, val_tokens, FIT_TOKENS) if tokens >= LEAST_ADAPTATION else 0
 
 
-def steps_within(seconds: float, timing: Timing) -> int:
-    """The steps that fit into some seconds beside evaluations and saves."""
-    saves = 1 + seconds / SECONDS_BETWEEN_SAVES
-    spent = (EVALUATIONS + FINAL_EVALUATION) * timing.evaluation + saves * timing.save
-    return max(1, int(max(seconds - spent, seconds / 2) / timing.step))
+def steps_within(seconds: float, timing: Timing, options: TrainOptions) -> int:
+    """The steps that fit into some seconds beside evaluations and saves, as often as asked for."""
+    step, spent = timing.step, FINAL_EVALUATION * timing.evaluation + timing.save
+    if options.eval_every:
+        step += timing.evaluation / options.eval_every
+    else:
+        spent += EVALUATIONS * timing.evaluation
+    if options.save_every:
+        step += timing.save / options.save_every
+    else:
+        spent += seconds / SECONDS_BETWEEN_SAVES * timing.save
+    return max(1, int(max(seconds - spent, seconds / 2) / step))
 
 
 def _of_length(plan: Plan, options: TrainOptions, facts: TextFacts, steps: int) -> Plan:
