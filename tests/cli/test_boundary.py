@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -408,7 +409,7 @@ def test_second_signal_ends_what_tidies_up() -> None:
     assert ended.stderr == "textgen: interrupted\n"
 
 
-#: A command with a folder for a while, in which a library is loaded whose C++ lets nothing out.
+#: A command with a folder for a while, in which a library works whose C++ lets nothing out.
 IN_TORCH = """
 import sys, tempfile, typer
 import textgen.cli
@@ -421,24 +422,42 @@ sys.path.insert(0, {place!r})
 @boundary.guarded
 def work():
     with tempfile.TemporaryDirectory(dir={place!r}):
-        import {module}
+        {statement}
 
 textgen.cli.main()
 """
 
 
-@pytest.mark.parametrize("module", ["torch", "torch.nn"])
-def test_signal_while_torch_is_loaded(module: str, tmp_path: Path) -> None:
+def signalled(function: str = "") -> str:
+    """A module that a signal meets while it is loaded, or in a function of it."""
+    lines = "try:\n    signal.raise_signal(signal.SIGINT)\nexcept BaseException:\n    os.abort()\n"
+    if function:
+        lines = f"def {function}():\n" + indent(lines, "    ")
+    return f"import os, signal\n{lines}"
+
+
+@pytest.mark.parametrize(
+    ("modules", "statement"),
+    [
+        ({"__init__": signalled()}, "import torch"),
+        ({"nn": signalled()}, "import torch.nn"),
+        ({"onnx": signalled("export")}, "import torch.onnx; torch.onnx.export()"),
+        ({"export": signalled("export")}, "import torch.export; torch.export.export()"),
+        # Whatever it calls on the way.
+        (
+            {"onnx": "from torch.ops import go\ndef export():\n    go()", "ops": signalled("go")},
+            "import torch.onnx; torch.onnx.export()",
+        ),
+    ],
+)
+def test_signal_where_torch_lets_nothing_out(
+    modules: dict[str, str], statement: str, tmp_path: Path
+) -> None:
     """What is raised there may end the process with SIGABRT, and pages of text."""
-    signalled = (
-        "import os, signal\ntry:\n    signal.raise_signal(signal.SIGINT)\n"
-        "except BaseException:\n    os.abort()\n"
-    )
     (tmp_path / "torch").mkdir()
-    for name in ("torch", "torch.nn"):
-        path = tmp_path / "torch" / ("__init__.py" if name == "torch" else "nn.py")
-        path.write_text(signalled if name == module else "")
-    ended = run_program(IN_TORCH.format(place=str(tmp_path), module=module))
+    for name, text in ({"__init__": ""} | modules).items():
+        (tmp_path / "torch" / f"{name}.py").write_text(text)
+    ended = run_program(IN_TORCH.format(place=str(tmp_path), statement=statement))
     assert (ended.returncode, ended.stderr) == (130, "textgen: interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["torch"]
 

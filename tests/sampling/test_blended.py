@@ -94,7 +94,7 @@ def test_rows_are_as_texts_alone(alternate):
     together = start_many(network, ids)
     for row, text in enumerate(texts):
         np.testing.assert_array_equal(together.logits_BV[row], after(network, text))
-    state = network.zero_state(1)
+    state = network.zero_state()
     for token in [END_ID, *ids[3]]:
         logits_1V, state = network.step(token, state)
     np.testing.assert_array_equal(logits_1V[0], after(network, texts[3]))

@@ -349,3 +349,4 @@ def test_of_many_texts_the_first_are_shown_and_the_others_counted(more, told):
     texts = Generations([Generation("а", (2,), "length", 3.0)] * (MOST_SHOWN + more))
     lines = [part for part in texts.parts() if isinstance(part, str)]
     assert lines[MOST_SHOWN:] == told
+    assert texts.headline == f"{MOST_SHOWN + more} texts written"

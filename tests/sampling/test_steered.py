@@ -23,7 +23,7 @@ from textgen.sampling import (
     stream_text,
     writing,
 )
-from textgen.sampling.course import Follower
+from textgen.sampling.course import Follower, SentenceEnds
 from textgen.sampling.networks import start, step
 from textgen.sampling.stream import Cursor, Stream
 from textgen.sampling.writing import StreamGroup, StreamWriter
@@ -127,6 +127,12 @@ def test_a_prefix_before_the_first_intervention_is_unchanged(_needs_library: Non
         steered = list(stream_text(network, CHARS, options, steering=plan("0:3.c=+4@50..")))
         assert steered[:50] == plain[:50]
         assert [s.id for s in steered] != [s.id for s in plain]
+
+
+def test_a_sentence_ends_once_however_much_white_space_follows() -> None:
+    ends = SentenceEnds()
+    text = "аб. \n ?! в1. (г!) "
+    assert [i for i, char in enumerate(text) if ends.ends_before(char)] == [3, 12, 17]
 
 
 def test_sentences_are_counted_as_until_sentence_ends_them() -> None:

@@ -28,6 +28,8 @@ _raised: list[int] = []
 #: Seconds after which the exception is raised again where nobody has noticed it, and how often it
 #: is raised: after that the program ends without it.
 _AGAIN_SECONDS, _MOST_RAISED = 0.5, 4
+#: Parts of torch that follow each operation of a network, and are called by its C++ for that.
+_TRANSLATING = ("torch.onnx.", "torch.export.")
 
 
 class Interrupted(BaseException):
@@ -46,20 +48,22 @@ def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
         if _raised:
             _end_now(signum)  # It is tidying up, and somebody cannot wait.
         _raised.append(signum)
-        _end_if_torch_is_loading(frame)
+        _end_within_torch(frame)
         _raise_again_later()
     raise Interrupted(signum)
 
 
-def _end_if_torch_is_loading(frame: FrameType | None) -> None:
-    """End the program here where a module of torch is being loaded.
+def _end_within_torch(frame: FrameType | None) -> None:
+    """End the program here where a module of torch is being loaded, or torch translates a network.
 
-    Some of its C++ lets no exception of Python out: the process would end with SIGABRT and pages of
-    text. What the program itself left to be tidied up at its end, as temporary folders, is.
+    Some of its C++ calls Python there and lets no exception out: the process would end with SIGABRT
+    and pages of text. What the program itself left to be tidied up at its end, as temporary
+    folders, is.
     """
     while frame is not None:
-        package = str(frame.f_globals.get("__name__")).partition(".")[0]
-        if package == "torch" and frame.f_code.co_name == "<module>":
+        name = str(frame.f_globals.get("__name__"))
+        is_loading = frame.f_code.co_name == "<module>" and name.partition(".")[0] == "torch"
+        if is_loading or f"{name}.".startswith(_TRANSLATING):
             with suppress(BaseException):
                 atexit._run_exitfuncs()
             _end_now(_raised[0])
@@ -77,7 +81,7 @@ def _interrupt_again(alarm: int, frame: FrameType | None) -> None:
         _end_now(_raised[0])
     if _raised:
         _raised.append(_raised[0])
-        _end_if_torch_is_loading(frame)
+        _end_within_torch(frame)
         _raise_again_later()
         raise Interrupted(_raised[0])
 

@@ -13,6 +13,7 @@ from textgen.cli.moving import moving_line
 from textgen.cli.parameters import in_flags, label
 from textgen.cli.records import print_json
 from textgen.files import RESUME_NAME, atomic_write_bytes
+from textgen.progress import task
 from textgen.runtime import Choice
 from textgen.terminal.chart import Chart, TerminalChart, charts_picture, picture_kind
 from textgen.terminal.console import ColorMode, make_consoles
@@ -266,5 +267,6 @@ def save_curve(folder: Path, curve: Chart) -> Path:
         StorageError: It cannot be written.
     """
     path = folder / CURVE_NAME
-    atomic_write_bytes(path, charts_picture([curve], picture_kind(path)))
+    with task("drawing the picture"):
+        atomic_write_bytes(path, charts_picture([curve], picture_kind(path)))
     return path

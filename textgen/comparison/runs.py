@@ -562,9 +562,10 @@ def plan_jobs(
         # Kinds that are added later get as much time as the others had.
         level = fmean([steps[kind] / found[kind] for kind in kinds if kind in steps] or [1.0])
         steps = {kind: max(1, round(level * count)) for kind, count in found.items()} | steps
-        make_folder(folder)
         record = {**record_head("plan"), "budget": budget, "steps": steps}
-        atomic_write_text(path, json.dumps(record, indent=1) + "\n")
+        with task("writing the plan"):
+            make_folder(folder)
+            atomic_write_text(path, json.dumps(record, indent=1) + "\n")
     return [
         replace(job, options=replace(job.options, budget=None, steps=steps[job.kind]))
         for job in jobs
@@ -663,9 +664,9 @@ def save_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the record of a comparison."""
     text = json.dumps(finite(record), ensure_ascii=False, indent=1, allow_nan=False)
     # A path may hold bytes that are no text; JSON can say them escaped.
-    atomic_write_text(
-        folder / RECORD_NAME, text.encode("utf-8", "backslashreplace").decode() + "\n"
-    )
+    text = text.encode("utf-8", "backslashreplace").decode()
+    with task("writing the figures"):
+        atomic_write_text(folder / RECORD_NAME, text + "\n")
 
 
 def spread(mean: float | None, deviation: float | None = None) -> str:

@@ -291,17 +291,18 @@ def compare_task(
         stop=stop,
     )
     text = "".join(f"{e.prompt}{SEPARATOR}{e.answer}\n" for e in learned)
-    make_folder(folder)
-    if join and create_once(path, text.encode()):
-        pass  # The others find it there.
-    elif not (resume or join) or not os.path.lexists(path):
-        atomic_write_text(path, text)
-    elif _bytes_of(path) != text.encode():
-        raise RunFolderError(
-            f"{path} holds other pairs than these options give: another task, "
-            f"{named('train_lag')} or number; start again with {named('force', True)}, or in "
-            f"another folder: {named('out', 'DIR')}"
-        )
+    with progress_task("writing the pairs"):
+        make_folder(folder)
+        if join and create_once(path, text.encode()):
+            pass  # The others find it there.
+        elif not (resume or join) or not os.path.lexists(path):
+            atomic_write_text(path, text)
+        elif _bytes_of(path) != text.encode():
+            raise RunFolderError(
+                f"{path} holds other pairs than these options give: another task, "
+                f"{named('train_lag')} or number; start again with {named('force', True)}, or in "
+                f"another folder: {named('out', 'DIR')}"
+            )
     vocabulary = runs.data.corpus.vocabulary
     yield Note(
         text=f"{kind.name}: {kind.description}; {len(runs.planned)} runs of {runs.length} on "

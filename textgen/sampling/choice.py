@@ -210,9 +210,8 @@ def _starts(vocabulary: Vocabulary) -> bytes:
         else symbol.isalnum() or unicodedata.category(symbol or " ").startswith("M")
         for symbol in vocabulary.symbols
     )
-    starts = bytearray(not is_within for is_within in within)
-    starts[END_ID] = True
-    return bytes(starts)
+    # The mark of a document's end has no sign at all.
+    return bytes(not is_within for is_within in within)
 
 
 def choice_settings(options: SampleOptions, rules: SymbolRules | None = None) -> ChoiceSettings:
