@@ -7,6 +7,7 @@ A run that at an evaluation is worse than the median of those before it is given
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -381,22 +382,25 @@ class _SearchWorker:
         with task(f"{number}/{self.trials} {job.label}"):
             figures: RunFigures | None = None
             fresh = worker.is_first
+            # Closed whatever happens: it has the lock of the run's folder.
             training = train_run(self.paths, job, place, stop, resume=not fresh, force=fresh)
-            while given_up is None:
-                try:
-                    event = next(training)
-                except StopIteration as ended:
-                    if ended.value is None:
-                        return None
-                    figures, _ = ended.value
-                    break
-                except ConfigError as error:  # Such as a network beyond the memory.
-                    study.finish(number, None)
-                    return TrialRun(number=number, values=values, state=REFUSED, reason=str(error))
-                if isinstance(event.event, Report) and event.event.evaluated:
-                    given_up = study.is_hopeless(number, [event.event])
-                yield event
-            training.close()
+            with closing(training):
+                while given_up is None:
+                    try:
+                        event = next(training)
+                    except StopIteration as ended:
+                        if ended.value is None:
+                            return None
+                        figures, _ = ended.value
+                        break
+                    except ConfigError as error:  # Such as a network beyond the memory.
+                        study.finish(number, None)
+                        return TrialRun(
+                            number=number, values=values, state=REFUSED, reason=str(error)
+                        )
+                    if isinstance(event.event, Report) and event.event.evaluated:
+                        given_up = study.is_hopeless(number, [event.event])
+                    yield event
         if given_up is not None:
             figures = _up_to(job, given_up)
             study.finish(number, None)

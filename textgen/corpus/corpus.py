@@ -29,6 +29,7 @@ from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageEr
 from textgen.files import remove_quietly
 from textgen.messages import Message, marks_of
 from textgen.plain_data import Count, Some, from_plain
+from textgen.progress import task
 from textgen.terminal.humanize import listed, plural
 
 #: Tokens looked at together when a character is searched for.
@@ -193,7 +194,10 @@ class Corpus:
         label_optional = label_optional and options.label_from in IN_TEXT
         found = find_sources(paths, ending=options.ending, stdin=stdin)
         stream = TextStream(found, options, label_optional=label_optional)
-        list_reason = stream.list_reason() if lists else None
+        list_reason = None
+        if lists:
+            with task("looking at the text"):
+                list_reason = stream.list_reason()
         if list_reason is not None:
             stream.options = options = replace(options, documents="line")
         names = [source.name for source in stream.sources]
