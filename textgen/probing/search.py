@@ -133,13 +133,14 @@ def find(
             )
     with progress_task("fitting the probe"):
         probe = fit_probe(features.seen_NU, examples.labels_N, examples.part_N)
-    test = selector.test
+        test = selector.test
+        probe_score = probe.score(features.seen_NU[test], examples.labels_N[test])
     given = ControlInput(
         examples=examples,
         features=features,
         selector=selector,
         probe=probe,
-        probe_score=probe.score(features.seen_NU[test], examples.labels_N[test]),
+        probe_score=probe_score,
         neuron=units[table.chosen],
         column=table.chosen,
         threshold=float(table.threshold_U[table.chosen]),
@@ -315,6 +316,7 @@ def _quantity(saved: SavedModel, name: str | None) -> str:
     return chosen_quantity(cell, name)
 
 
+@progress_task("counting what could be found")
 def _data(
     task: LabelledTexts | PositionTask,
     examples: Examples,

@@ -22,7 +22,7 @@ from textgen.corpus.spans import find_documents
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import ConfigError, SamplingError, named
 from textgen.notebook import Part, Prose, Shown
-from textgen.progress import track
+from textgen.progress import task, track
 from textgen.sampling.generate import MOST_SHOWN, Generation
 from textgen.sampling.seed import FittedSeed
 from textgen.sampling.training_part import cached_text, text_paths
@@ -103,6 +103,7 @@ def find_copies(
     return find_copies_in_each([ids], corpus_tokens, min_run=min_run)[0]
 
 
+@task("comparing with the training text")
 def find_copies_in_each(
     texts: Sequence[Sequence[int] | NDArray[np.integer]],
     corpus_tokens: NDArray[np.unsignedinteger],

@@ -418,6 +418,7 @@ def _tick_label(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 10 and value == round(value) else f"{value:.6g}"
 
 
+@task("drawing the picture")
 def save_charts(path: Path, charts: Sequence[Chart]) -> None:
     """Write charts into one picture, atomically; the kind follows from the name.
 

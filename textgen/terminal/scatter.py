@@ -22,6 +22,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from textgen.files import atomic_write_bytes
+from textgen.progress import task
 from textgen.terminal.chart import draw_picture, picture_kind, plain
 from textgen.terminal.console import ColorDepth
 from textgen.terminal.palette import SEQUENTIAL
@@ -222,6 +223,7 @@ def _fitted(text: str, width: int) -> str:
     return text[:width].ljust(width)
 
 
+@task("drawing the picture")
 def save_scatters(path: Path, sheet: ScatterSheet) -> None:
     """Write a sheet as a picture, atomically; the kind follows from the name.
 
