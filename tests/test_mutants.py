@@ -39,6 +39,7 @@ def changed_code(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         ("path / 'name'", []),
         ("f'{a + 1}'", []),
         ("cast(int, 3)", []),
+        ("zip(a, b, strict=True)", []),
     ],
 )
 def test_what_an_expression_is_changed_into(

@@ -1,7 +1,8 @@
 """Mutants of a module: its code with one operator, bound, number, result or statement changed.
 
 A mutant is a program with a small defect, which a test should notice. What is not behaviour is left
-as it is: docstrings, texts, annotations, decorators, assertions, what an error says, `__all__`.
+as it is: docstrings, texts, annotations, decorators, assertions and what asserts equal lengths
+(`strict=True`), what an error says, `__all__`.
 Source of the kinds: Offutt et al. 1996, "An experimental determination of sufficient mutant
 operators"; to these come removed statements, swapped jumps and swapped pairs such as min and max.
 """
@@ -244,6 +245,8 @@ def _within(
             if not isinstance(inner, ast.AST) or isinstance(
                 inner, ast.stmt | ast.expr_context | ast.excepthandler | ast.match_case
             ):
+                continue
+            if isinstance(inner, ast.keyword) and inner.arg == "strict":
                 continue
 
             def put(

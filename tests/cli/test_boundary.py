@@ -462,6 +462,49 @@ def test_signal_where_torch_lets_nothing_out(
     assert [path.name for path in tmp_path.iterdir()] == ["torch"]
 
 
+#: The library for compressing asks for NumPy's version at its first use, from compiled code.
+FIRST_USE = """
+        import signal
+        import numpy
+        numpy.lib.NumpyVersion = lambda version: signal.raise_signal(signal.SIGINT)
+        from textgen.compression.range_coder import ChoiceWriter
+        ChoiceWriter().choose(numpy.ones((1, 2)), numpy.zeros(1, numpy.int32))
+"""
+
+
+def test_signal_at_the_first_use_of_the_coder(tmp_path: Path) -> None:
+    """What is raised there is a panic of compiled code, with lines of its own."""
+    ended = run_program(IN_TORCH.format(place=str(tmp_path), statement=FIRST_USE.strip()))
+    assert (ended.returncode, ended.stderr) == (130, "textgen: interrupted\n")
+    assert not list(tmp_path.iterdir())
+
+
+#: A command in which a library makes an error of its own of the interruption.
+OTHER_ERROR = """
+import signal, typer
+import textgen.cli
+from textgen.cli import app, boundary
+
+app.app = typer.Typer()
+
+@app.app.command()
+@boundary.guarded
+def work():
+    try:
+        signal.raise_signal(signal.SIGHUP)
+    except BaseException:
+        raise {kind}("something panicked")
+
+textgen.cli.main()
+"""
+
+
+@pytest.mark.parametrize("kind", ["ImportError", "BaseException"])
+def test_an_interruption_that_became_another_error_is_one(kind: str) -> None:
+    ended = run_program(OTHER_ERROR.format(kind=kind))
+    assert (ended.returncode, ended.stderr) == (129, "textgen: interrupted\n")
+
+
 #: A command that drops whatever is raised in it.
 DEAF = """
 import signal, time, typer

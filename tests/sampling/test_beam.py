@@ -60,6 +60,12 @@ def test_as_many_beginnings_as_there_are_find_the_most_likely_text():
     assert missed > 0
 
 
+def test_among_equal_ones_the_likeliest_is_not_lost():
+    """More beginnings are as likely as the last that goes on than there is room for."""
+    network = ScriptNetwork(len(CHARS), [7, 6, 5])
+    assert searched(network, 2, 3).ids == (7, 6, 5)
+
+
 @pytest.mark.parametrize("settings", [{}, {"until_end": True}, {"no_repeat": 3}], ids=str)
 def test_the_text_is_at_least_as_likely_as_the_greedy_one(settings):
     """On 100 seeds, of which each begins another way, by a network that is as it is drawn."""

@@ -170,6 +170,56 @@ def test_at_which_symbols_the_turn_passes(vocabulary, before, letter):
     assert logits_BV[0].argmax() == index[letter]
 
 
+class Likes(Fixed):
+    """Has the same probabilities whatever it reads."""
+
+    def __init__(self, vocabulary, shares):
+        self._logits_V = np.full(len(vocabulary), -100.0, np.float32)
+        for symbol, share in shares.items():
+            self._logits_V[vocabulary.symbol_index()[symbol]] = np.log(share)
+
+
+#: A word that is no token is spelled: a space, and its letters.
+WORDS = Vocabulary.from_words("ab, \n", {" aa": 3, " bb": 3, "aa": 2})
+
+
+@pytest.mark.parametrize(
+    ("weights", "text"),
+    [((0.5, 0.5), " aa bb aa bb"), ((0.75, 0.25), " aa aa bb aa aa aa bb aa")],
+)
+def test_models_of_words_write_a_word_each_in_turn(weights, text):
+    """The space of the next word is a part of it, so that no space is read before it."""
+    networks = [Likes(WORDS, {symbol: 1.0}) for symbol in (" aa", " bb")]
+    network = BlendedNetwork(networks, UnitedSymbols([WORDS] * 2), weights, alternate=True)
+    options = SampleOptions(length=len(text), temperature=0.0)
+    assert "".join(one.text for one in stream_text(network, WORDS, options)) == text
+
+
+@pytest.mark.parametrize(
+    ("before", "shares"),
+    [
+        # The first model's word, after which it decides whether another one begins. Of these the
+        # second model would take `bb` four times as often as the others.
+        (" aa", {",": 0.5, " aa": 0.05, " bb": 0.4, " ": 0.05}),
+        (" aa,", {",": 0.5, " aa": 0.05, " bb": 0.4, " ": 0.05}),
+        # At the beginning, and after a space of its own, it is the turn of one model alone.
+        ("", {",": 0.5, " aa": 0.2, " bb": 0.2, " ": 0.1}),
+        (" aa\n", {",": 0.2, " aa": 0.08, " bb": 0.64, " ": 0.08}),
+        # The second model's word: a token, or spelled.
+        (" aa bb", {",": 0.2, " aa": 0.32, " bb": 0.32, " ": 0.16}),
+        (" aa ba", {",": 0.2, " aa": 0.32, " bb": 0.32, " ": 0.16}),
+    ],
+)
+def test_who_writes_decides_that_a_word_begins_and_the_next_one_which(before, shares):
+    first = Likes(WORDS, {",": 0.5, " aa": 0.2, " bb": 0.2, " ": 0.1})
+    second = Likes(WORDS, {",": 0.2, " aa": 0.08, " bb": 0.64, " ": 0.08})
+    symbols = UnitedSymbols([WORDS] * 2)
+    network = BlendedNetwork([first, second], symbols, (0.5, 0.5), alternate=True)
+    shares_V = np.exp(start(network, WORDS.encode(before).tolist()).logits_BV[0])
+    told = {WORDS.symbols[token]: shares_V[token] for token in np.flatnonzero(shares_V > 1e-9)}
+    assert told == {symbol: pytest.approx(share, rel=1e-5) for symbol, share in shares.items()}
+
+
 def test_what_the_writing_model_lacks_is_not_written_in_turn():
     network = blended(0.5, 0.5, alternate=True)
     options = SampleOptions(length=300, temperature=3.0, rng=4)

@@ -224,7 +224,7 @@ def test_what_would_be_repeated_is_what_a_look_at_the_whole_text_finds(size, may
         stream = stream.fork()
         for token in rng.integers(2, 5, rng.integers(1, 60)).tolist():
             token = END_ID if may_end and rng.random() < 0.02 else token
-            stream.accept(token, 1.0, 0.0)
+            stream.accept(token, 1.0, 0.0, 0.0)
             ids = [] if token == END_ID else [*ids, token]
             free = apply_no_repeat(np.zeros(len(CHARS)), np.array(ids, np.intp), size)
             assert stream.repeated == set(np.flatnonzero(np.isneginf(free)))
@@ -238,7 +238,7 @@ def test_texts_share_what_they_have_in_common():
     options = SampleOptions(no_repeat=9, length=10**6)
     stream = Stream(CHARS, options, SymbolGenerator(0))
     for token in np.random.default_rng(0).integers(2, 11, 1500).tolist():
-        stream.accept(token, 1.0, 0.0)
+        stream.accept(token, 1.0, 0.0, 0.0)
     before, after = stream._followers._layers, stream.fork()._followers._layers
     assert after is before and len(before) <= 11 and len(before[0]) >= 1000
 

@@ -201,6 +201,14 @@ def test_repetition_penalty_is_the_oracles(size, dtype, penalty):
     np.testing.assert_array_equal(result, expected)
 
 
+def test_the_repetition_penalty_is_for_one_row_as_for_many():
+    logits_V = np.array([4.0, -4.0, 2.0, 1.0])
+    for leading in ((), (1,), (1, 1)):
+        logits, ids = logits_V.reshape(*leading, 4), np.array([0, 1]).reshape(*leading, 2)
+        result = apply_repetition_penalty(logits, ids, 2.0)
+        assert result.shape == logits.shape and result.ravel().tolist() == [2.0, -8.0, 2.0, 1.0]
+
+
 def test_all_filters_together_are_the_oracles_in_its_order():
     logits = random_logits(84, np.float64, rows=200)
     ids = np.random.default_rng(2).integers(0, 84, (200, 20))
@@ -340,6 +348,7 @@ def test_a_tiny_temperature_is_greedy_up_to_ties():
         lambda x: apply_min_p(x, -0.1),
         lambda x: apply_min_p(x, 1.1),
         lambda x: apply_typical(x, 0.0),
+        lambda x: apply_typical(x, 1.1),
         lambda x: apply_typical(x, float("nan")),
         lambda x: apply_no_repeat(x, np.array([0]), -1),
         lambda x: apply_repetition_penalty(x, np.array([0]), 0.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import sys
 
 import numpy as np
@@ -327,6 +328,8 @@ def test_a_text_is_shown_as_what_it_is():
     """In Python as a string; in a notebook with the seed set off."""
     text = WrittenText("abc def", 3)
     assert repr(text) == "'abc def'" and text.headline == "4 characters written"
+    again = pickle.loads(pickle.dumps(text))
+    assert (again, again.seed, type(again)) == (text, 3, WrittenText)
     (shown,) = text.parts()
     assert shown.pieces == [("abc", True), (" def", False)] and shown.meaning == "the seed"
     (plain,) = WrittenText("abc").parts()

@@ -160,6 +160,13 @@ def test_what_is_missing_is_written_freely_while_most_texts_are_items() -> None:
     assert len(found) == 200 and call.rounds[1][0] > LEAST_ROUND
 
 
+def test_under_the_form_twice_as_many_are_written_as_the_last_round_found() -> None:
+    new = [told(text, "end", END_ID) for text in ("b", "ab", "bb", "aa")]
+    call = Told(*[told("a", "end", END_ID)] * (LEAST_ROUND + 4), *new)
+    assert len(call.items(5, 4)) == 5
+    assert call.rounds == [(LEAST_ROUND, False), (4, True), (1, True), (2, True), (1, True)]
+
+
 def test_when_there_are_enough_nothing_more_is_written() -> None:
     call = Told(told("ab", "end", END_ID))
     assert call.items(LEAST_ROUND, 4, is_unique=False).texts == ["ab"] * LEAST_ROUND

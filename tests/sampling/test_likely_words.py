@@ -220,3 +220,12 @@ def test_a_letter_before_a_sign_that_is_begun_is_no_part_of_it():
     network = ChoosingNetwork(len(BYTES), {tuple(ids): 1.0})
     (found,) = WordSearch(network, BYTES).likeliest(start(network, ids[:2]), ids[:2], 1)
     assert found.ids == tuple(ids[2:-1])
+
+
+def test_a_word_that_never_comes_is_not_told():
+    """Its probability is too small for a float."""
+    network = ScriptNetwork(len(CHARS), CHARS.encode("a ").tolist())
+    position = start(network, ())
+    position.logits_BV[0, CHARS.encode("b")] = -2000.0
+    assert [word.text for word in WordSearch(network, CHARS).likeliest(position)][:1] == ["a"]
+    assert all(word.probability > 0 for word in WordSearch(network, CHARS).likeliest(position))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,14 @@ from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import SamplingError
 from textgen.model.config import ModelConfig
 from textgen.sampling import SampleOptions, fit_seed
-from textgen.sampling.seed import _word_form, first_few, options_of, refuse_steering, seed_of
+from textgen.sampling.seed import (
+    _word_form,
+    first_few,
+    options_of,
+    refuse_steering,
+    seed_of,
+    stop_of,
+)
 
 PLAIN = Normalization()
 
@@ -209,9 +218,9 @@ def model_that_tells(**info):
     )
 
 
-def documents_of(way):
+def documents_of(way, count=9):
     """A model of texts that were cut into documents."""
-    corpus = {"files": [], "sha256": "", "tokens": 9, "documents": 9}
+    corpus = {"files": [], "sha256": "", "tokens": 9, "documents": count}
     return model_that_tells(corpus={**corpus, "options": {"documents": way}})
 
 
@@ -243,6 +252,10 @@ def test_a_seed_of_pairs_is_a_source_that_a_separator_ends():
     assert seed_of(pairs, source) is source
     with pytest.raises(SamplingError, match=r"the source 'a\\tb' has a TAB, which ends a source"):
         seed_of(pairs, "a\tb")
+    # A space becomes the nearest white space, but not what ends the source.
+    assert (
+        seed_of(pairs, "a b").text == "a\nb" and seed_of(model_that_tells(), "a b").text == "a\tb"
+    )
     with pytest.raises(SamplingError, match="a source, and there is none; give one: seed=SOURCE"):
         seed_of(pairs, None)
     with pytest.raises(SamplingError, match=r"there is none: seed: 'z' dropped \(.*\); give one"):
@@ -261,8 +274,22 @@ def test_of_several_documents_the_last_one_is_the_seed():
     assert more.notice.startswith(f"{notice}'z' dropped (not in")
     # Where a blank line ends a document, line ends at the two ends may be of use.
     blank = documents_of("blank")
-    assert seed_of(blank, "\nab\n").text == "\nab\n"
+    whole = seed_of(blank, "\nab\n")
+    assert (whole.text, whole.notice) == ("\nab\n", None)
     assert seed_of(blank, "ab\n\nb").text == "b"
+    # A model of one document knows no end, and files are not cut.
+    assert seed_of(documents_of("line", count=1), "ab\nb").text == "ab\nb"
+    assert seed_of(documents_of(None), "ab\nb").text == "ab\nb"
+
+
+def test_what_separates_documents_ends_a_text_that_keeps_going():
+    lines = documents_of(None)  # Between two of these stands an empty line.
+    config = replace(lines.config, vocab_size=len(chars("ab")))
+    shapes = config.tensor_shapes().items()
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes}
+    lines = replace(lines, config=config, vocabulary=chars("ab"), weights=weights)
+    assert stop_of(lines, "b\na", keep_going=True).notice is None
+    assert "the model's vocabulary has no" in stop_of(lines, "b\na").notice
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,17 @@ def test_each_text_of_a_group_may_have_a_steering_of_its_own() -> None:
     """One that changes late must not let another miss its change."""
     options, network = SampleOptions(length=LENGTH, rng=3, temperature=1.0), numpy_network()
     plans = [plan("0:3.c=+3@4..30"), plan("mood=-3@20..25"), plan("0:3.c=-3@s2..")]
-    for chosen in (plans[:2], plans):
+    # Where one waits for the end of a sentence, a letter may be the border of another.
+    borders = [plan(f"0:3.c=+4@{start}..{start + 2}", "mood=-4@1..2") for start in range(3, 12)]
+
+    class Bordered(SteeringPlan):
+        """Has a border at which nothing changes, as between two parts with one label."""
+
+        def next_change(self, char: int) -> int | None:
+            return 9 if char < 9 else super().next_change(char)
+
+    goes_on = Bordered(parse_specs(["mood=-4@12..15"], target))
+    for chosen in (plans[:2], plans, [plans[2], *borders], [goes_on] * 3):
         streams = [Stream(CHARS, options, SymbolGenerator(3, k)) for k in range(len(chosen))]
         position = start(network).repeat(np.zeros(len(chosen), np.intp))
         cursors = [Cursor(steering, CHARS) for steering in chosen]
@@ -284,9 +294,15 @@ def test_what_holds_is_known_up_to_the_next_change_and_for_one_token_at_least() 
         def next_change(self, char: int) -> int | None:
             return None if self.place is None or char >= self.place else self.place
 
-    def certain(*given: Any, vocabulary: Vocabulary = CHARS) -> int | None:
-        return Follower(Changes(*given), lambda char, sentence: 0, vocabulary).certain_tokens
+    def follower(*given: Any, vocabulary: Vocabulary = CHARS) -> Follower[int]:
+        return Follower(Changes(*given), lambda char, sentence: 0, vocabulary)
 
+    def certain(*given: Any, **settings: Any) -> int | None:
+        return follower(*given, **settings).certain_tokens
+
+    # What may be gone past ends before the token that leads to the change.
+    assert follower(7).quiet_tokens == 6 and follower(1).quiet_tokens == 0
+    assert follower(7, True).quiet_tokens == follower(7, vocabulary=WORDS).quiet_tokens == 0
     assert certain(7) == 7 and certain(1) == 1 and certain(None) is None
     assert certain(7, True) == 1 and certain(None, True) == 1
     assert certain(7, vocabulary=WORDS) == 1

@@ -165,5 +165,5 @@ def test_a_text_that_ends_elsewhere_has_a_rest():
     """What is held back for a stop text; where nothing is, there is none."""
     stream = Stream(LETTERS, SampleOptions(stop=("ab",)), SymbolGenerator(0, 0))
     a, b, _ = LETTERS.encode("abй").tolist()
-    told = [(stream.accept(token, 1.0, 0.0).text, stream.fork().rest()) for token in (b, a, a)]
+    told = [(stream.accept(token, 1.0, 0.0, 0.0).text, stream.fork().rest()) for token in (b, a, a)]
     assert told == [("b", ""), ("", "a"), ("a", "a")]

@@ -17,6 +17,7 @@ from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, StorageError
 from textgen.options import TrainOptions
 from textgen.sampling import training_part
+from textgen.sampling.novelty import training_text
 from textgen.sampling.training_part import cached_text
 from textgen.training.data import open_data
 
@@ -43,6 +44,8 @@ def test_of_one_text_the_end_is_held_out(tmp_path, val):
     train, held_out = expected(path, val=val)
     assert np.array_equal(part.train, train)
     assert np.array_equal(part.val, held_out)
+    whole = training_text(trained(path, out=tmp_path / "other", val=val)).tokens
+    assert np.array_equal(whole, np.concatenate([train, held_out]))
 
 
 def test_of_documents_some_are_held_out(tmp_path):
@@ -87,6 +90,10 @@ def test_a_model_that_does_not_tell_is_refused(tmp_path):
     saved = trained(path, out=tmp_path / "run")
     with pytest.raises(ConfigError, match="does not tell which part"):
         training_part(replace(saved, info={**saved.info, "choices": []}))
+    for count in (0, -1, True, 2.0, None):
+        told = [{"name": "validation", "value": count, "reason": ""}]
+        with pytest.raises(ConfigError, match="does not tell which part"):
+            training_part(replace(saved, info={**saved.info, "choices": told}))
     with pytest.raises(ConfigError, match=r"no longer in the cache.*it was no file"):
         training_part(replace(saved, info={}))
     with pytest.raises(ConfigError, match="trained on pairs"):

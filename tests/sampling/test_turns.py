@@ -210,6 +210,7 @@ def test_a_step_with_nothing_left_is_refused():
 def test_five_are_likeliest_where_no_number_is_given():
     writer = make()
     assert writer.likeliest() == writer.likeliest(5) and len(writer.likeliest()) == 5
+    assert writer.words() == writer.words(5) and len(writer.words()) == 5
 
 
 def test_a_step_is_not_the_end_of_a_sentence():

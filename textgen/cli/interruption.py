@@ -28,8 +28,9 @@ _raised: list[int] = []
 #: Seconds after which the exception is raised again where nobody has noticed it, and how often it
 #: is raised: after that the program ends without it.
 _AGAIN_SECONDS, _MOST_RAISED = 0.5, 4
-#: Parts of torch that follow each operation of a network, and are called by its C++ for that.
-_TRANSLATING = ("torch.onnx.", "torch.export.")
+#: Functions in which compiled code calls Python and lets no exception out: parts of torch that
+#: follow each operation of a network, and the loading of the range coder.
+_LETS_NOTHING_OUT = ("torch.onnx.", "torch.export.", "textgen.compression.range_coder._library.")
 
 
 class Interrupted(BaseException):
@@ -48,22 +49,22 @@ def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
         if _raised:
             _end_now(signum)  # It is tidying up, and somebody cannot wait.
         _raised.append(signum)
-        _end_within_torch(frame)
+        _end_where_nothing_gets_out(frame)
         _raise_again_later()
     raise Interrupted(signum)
 
 
-def _end_within_torch(frame: FrameType | None) -> None:
-    """End the program here where a module of torch is being loaded, or torch translates a network.
+def _end_where_nothing_gets_out(frame: FrameType | None) -> None:
+    """End the program here where a module of torch is being loaded, or in `_LETS_NOTHING_OUT`.
 
-    Some of its C++ calls Python there and lets no exception out: the process would end with SIGABRT
-    and pages of text. What the program itself left to be tidied up at its end, as temporary
+    C++ would end the process with SIGABRT and pages of text, and Rust would write a line of its own
+    and raise another error. What the program itself left to be tidied up at its end, as temporary
     folders, is.
     """
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))
         is_loading = frame.f_code.co_name == "<module>" and name.partition(".")[0] == "torch"
-        if is_loading or f"{name}.".startswith(_TRANSLATING):
+        if is_loading or f"{name}.{frame.f_code.co_name}.".startswith(_LETS_NOTHING_OUT):
             with suppress(BaseException):
                 atexit._run_exitfuncs()
             _end_now(_raised[0])
@@ -81,7 +82,7 @@ def _interrupt_again(alarm: int, frame: FrameType | None) -> None:
         _end_now(_raised[0])
     if _raised:
         _raised.append(_raised[0])
-        _end_within_torch(frame)
+        _end_where_nothing_gets_out(frame)
         _raise_again_later()
         raise Interrupted(_raised[0])
 
@@ -136,15 +137,15 @@ def interruptible() -> Iterator[None]:
     """Let the signals of the program raise `Interrupted` in the block, a command that works.
 
     Raises:
-        Interrupted: Also where a signal became another error. Extensions in C make one of it while
-            they are imported: NumPy an ImportError.
+        Interrupted: Also where a signal became another error. Compiled code makes one of it: NumPy,
+            while it is imported, an ImportError, and what is written in Rust a panic.
     """
     try:
         for signum in _taken:
             signal.signal(signum, _interrupt)
         yield
-    except Exception as error:
-        if _raised:
+    except BaseException as error:
+        if _raised and not isinstance(error, Interrupted):
             raise Interrupted(_raised[0]) from error
         raise
     finally:

@@ -113,13 +113,20 @@ def _library() -> tuple[Any, Any]:
     try:
         with task("loading constriction"):
             import constriction
+
+            # "Perfect" would look for the best rounding; without, the cost is the same to five
+            # digits.
+            family = constriction.stream.model.Categorical(perfect=False)
+            # Its first use asks NumPy for its version, in Python. What a signal raises there would
+            # be a panic; the command line ends within this function without raising anything.
+            one_N, weights_NA = np.zeros(1, np.int32), np.ones((1, 2))
+            constriction.stream.queue.RangeEncoder().encode(one_N, family, weights_NA)
     except ImportError as error:
         raise BackendError(
             "compressing needs the library constriction, which is not installed; "
             f"{install_hint('constriction')}"
         ) from error
-    # "Perfect" would look for the best rounding; the cost is the same to five digits without.
-    return constriction.stream.queue, constriction.stream.model.Categorical(perfect=False)
+    return constriction.stream.queue, family
 
 
 def choose_one(coder: Coder, weights_A: Weights, symbol: int | None) -> int:

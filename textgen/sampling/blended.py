@@ -105,7 +105,8 @@ class BlendedNetwork(SeveralNetworks):
         symbols: The symbols of all of them, in the same order.
         weights: What share each has; they sum to 1.
         alternate: Whether one network at a time chooses, until a space is read. The shares are then
-            those of the words.
+            those of the words. Where words have the space before them, that network decides whether
+            a word begins, and the next one which.
     """
 
     def __init__(
@@ -134,9 +135,14 @@ class BlendedNetwork(SeveralNetworks):
         is_bytes = symbols.vocabulary.level == "byte"
         self._spaces_V = np.array(
             [
-                symbol[-1:].isspace() and not (is_bytes and symbol > "\x7f")
+                symbol.isspace() and not (is_bytes and symbol > "\x7f")
                 for symbol in symbols.vocabulary.symbols
             ]
+        )
+        # In a vocabulary of words most have the space before them.
+        is_words = symbols.vocabulary.level == "word"
+        self._begins_V = np.array(
+            [is_words and symbol.startswith(" ") for symbol in symbols.vocabulary.symbols]
         )
 
     def each(self, change: Callable[[StepNetwork], StepNetwork]) -> BlendedNetwork:
@@ -227,32 +233,49 @@ class BlendedNetwork(SeveralNetworks):
         owed_BK = turn_BK[:, :-2]  # A view: it is written to.
         is_space_B = self._spaces_V[ids_B]
         # Of several spaces the first one counts. At an end mark the text begins.
-        changes_B = (is_space_B & (turn_BK[:, -1] > 0)) | (ids_B == END_ID)
-        owed_BK[changes_B] += self._weights_K
-        # Sums of shares are rounded: equal ones are to stay equal.
-        next_B = np.round(owed_BK, 9).argmax(axis=1)
+        has_space_B = is_space_B | self._begins_V[ids_B]
+        changes_B = (has_space_B & (turn_BK[:, -1] > 0)) | (ids_B == END_ID)
+        next_B = self._owed_most(owed_BK)
         turn_BK[:, -2] = np.where(changes_B, next_B, turn_BK[:, -2])
+        owed_BK[changes_B] += self._weights_K
         rows = np.flatnonzero(changes_B)
         owed_BK[rows, next_B[rows]] -= 1.0
         turn_BK[:, -1] = ~is_space_B & (ids_B != END_ID)
         return turn_BK
 
+    def _owed_most(self, owed_BK: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Which network writes the next word of each text."""
+        # Sums of shares are rounded: equal ones are to stay equal.
+        most_B: NDArray[np.intp] = np.round(owed_BK + self._weights_K, 9).argmax(axis=1)
+        return most_B
+
     def _mixed(self, state: State) -> Floats:
         """The logarithms of what the networks predict together, `(B, V)`."""
-        parts = self._parts(state)
-        batch_size = len(state[0][_TURN])
-        mixed_BV = np.zeros((batch_size, self._size))
-        shares_BK = np.broadcast_to(self._weights_K, (batch_size, len(parts)))
+        parts, turn_BK = self._parts(state), state[0][_TURN]
+        shares_BK = np.broadcast_to(self._weights_K, (len(turn_BK), len(parts)))
         if self._alternates:
-            turns_B = state[0][_TURN][:, -2].astype(np.intp)
-            shares_BK = np.eye(len(parts))[turns_B]
+            shares_BK = np.eye(len(parts))[turn_BK[:, -2].astype(np.intp)]
+        mixed_BV = self._sum(parts, shares_BK)
+        if self._alternates and self._begins_V.any():
+            # Whose turn it is decides whether a word begins, and the next one which.
+            next_BK = np.eye(len(parts))[self._owed_most(turn_BK[:, :-2])]
+            next_BV = self._sum(parts, next_BK)
+            begins_BV = (turn_BK[:, -1:] > 0) & self._begins_V
+            mass_B1 = mixed_BV.sum(axis=1, where=begins_BV, keepdims=True)
+            next_B1 = next_BV.sum(axis=1, where=begins_BV, keepdims=True)
+            np.divide(next_BV * mass_B1, next_B1, out=mixed_BV, where=begins_BV & (next_B1 > 0))
+        with np.errstate(divide="ignore"):
+            return np.maximum(np.log(mixed_BV), _NEVER).astype(np.float32)
+
+    def _sum(self, parts: Sequence[State], shares_BK: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the networks predict, each with its share, `(B, V)`."""
+        mixed_BV = np.zeros((len(shares_BK), self._size))
         for number, own in enumerate(parts):
             probabilities_BV = np.exp(log_softmax(own[0][_LOGITS]))
             mixed_BV[:, self._symbols.places[number]] += (
                 shares_BK[:, number, None] * probabilities_BV
             )
-        with np.errstate(divide="ignore"):
-            return np.maximum(np.log(mixed_BV), _NEVER).astype(np.float32)
+        return mixed_BV
 
 
 def _replaced(array: Any, rows: NDArray[np.intp], new: Any) -> Any:

@@ -242,7 +242,7 @@ class Stream:
         return self._matcher.flush()
 
     def accept(
-        self, token: int, probability: float, logprob: float, price: float = 0.0
+        self, token: int, probability: float, logprob: float, price: float
     ) -> GeneratedSymbol:
         """Add the chosen token."""
         if self._is_plain:

@@ -108,7 +108,7 @@ class StreamWriter:
                 symbol = self._stream.accept(*chosen)
                 self._stream.generator.skip(1)
                 if course.moves:
-                    course.advance(chosen[:1], chosen[1:2])
+                    course.advance([symbol.id], [symbol.probability])
                 self._taken += 1
                 yield symbol
                 if symbol.finish_reason is not None:
