@@ -60,10 +60,32 @@ def test_as_many_beginnings_as_there_are_find_the_most_likely_text():
     assert missed > 0
 
 
+class LastToken(ScriptNetwork):
+    """Likes tokens by the last one alone."""
+
+    def __init__(self, liked):
+        super().__init__(len(CHARS), [])
+        self.liked = liked
+
+    def step(self, ids_B, state, edits_B=None):
+        logits_BV = np.zeros((len(ids_B), self.size), np.float32)
+        for row, last in enumerate(ids_B.tolist()):
+            for token, logit in self.liked.get(last, {}).items():
+                logits_BV[row, token] = logit
+        return logits_BV, state
+
+
 def test_among_equal_ones_the_likeliest_is_not_lost():
     """More beginnings are as likely as the last that goes on than there is room for."""
-    network = ScriptNetwork(len(CHARS), [7, 6, 5])
-    assert searched(network, 2, 3).ids == (7, 6, 5)
+    network = LastToken({END_ID: {7: 3.0, 6: 2.5}, 6: {5: 20.0}})
+    assert searched(network, 3, 2).ids == (6, 5)
+    assert searched(network, 1, 2).ids[0] == 7
+
+
+def test_of_equal_texts_the_first_is_written_and_each_token_is_certain():
+    symbols = list(stream_text(LastToken({}), CHARS, SampleOptions(beam=3, length=2)))
+    assert [symbol.id for symbol in symbols] == [2, 2]
+    assert [symbol.probability for symbol in symbols] == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("settings", [{}, {"until_end": True}, {"no_repeat": 3}], ids=str)

@@ -180,17 +180,23 @@ class Likes(Fixed):
 
 
 #: A word that is no token is spelled: a space, and its letters.
-WORDS = Vocabulary.from_words("ab, \n", {" aa": 3, " bb": 3, "aa": 2})
+WORDS = Vocabulary.from_words("ab, \n", {" aa": 3, " bb": 3, " cc": 3, "aa": 2})
 
 
 @pytest.mark.parametrize(
     ("weights", "text"),
-    [((0.5, 0.5), " aa bb aa bb"), ((0.75, 0.25), " aa aa bb aa aa aa bb aa")],
+    [
+        ((0.5, 0.5), " aa bb aa bb"),
+        ((0.75, 0.25), " aa aa bb aa aa aa bb aa"),
+        ((0.5, 0.25, 0.25), " aa bb cc aa aa bb cc aa"),
+    ],
 )
 def test_models_of_words_write_a_word_each_in_turn(weights, text):
     """The space of the next word is a part of it, so that no space is read before it."""
-    networks = [Likes(WORDS, {symbol: 1.0}) for symbol in (" aa", " bb")]
-    network = BlendedNetwork(networks, UnitedSymbols([WORDS] * 2), weights, alternate=True)
+    words = (" aa", " bb", " cc")[: len(weights)]
+    networks = [Likes(WORDS, {word: 1.0}) for word in words]
+    symbols = UnitedSymbols([WORDS] * len(weights))
+    network = BlendedNetwork(networks, symbols, weights, alternate=True)
     options = SampleOptions(length=len(text), temperature=0.0)
     assert "".join(one.text for one in stream_text(network, WORDS, options)) == text
 
@@ -218,6 +224,35 @@ def test_who_writes_decides_that_a_word_begins_and_the_next_one_which(before, sh
     shares_V = np.exp(start(network, WORDS.encode(before).tolist()).logits_BV[0])
     told = {WORDS.symbols[token]: shares_V[token] for token in np.flatnonzero(shares_V > 1e-9)}
     assert told == {symbol: pytest.approx(share, rel=1e-5) for symbol, share in shares.items()}
+
+
+def test_texts_of_words_in_turn_do_not_see_each_other():
+    first, second = Likes(WORDS, {",": 0.5, " aa": 0.5}), Likes(WORDS, {",": 0.2, " bb": 0.8})
+    symbols = UnitedSymbols([WORDS] * 2)
+    network = BlendedNetwork([first, second], symbols, (0.5, 0.5), alternate=True)
+    befores = [WORDS.encode(text).tolist() for text in ("", " aa", " aa\n", " aa bb")]
+    together = start_many(network, befores).logits_BV
+    for row, ids in zip(together, befores, strict=True):
+        np.testing.assert_array_equal(row, start(network, ids).logits_BV[0])
+
+
+def test_a_model_that_begins_no_word_leaves_it_to_the_other():
+    """Its probabilities are below those of any float."""
+    first, second = Likes(WORDS, {",": 0.5, " aa": 0.5}), Likes(WORDS, {",": 1.0})
+    second._logits_V[second._logits_V < 0] = -5000.0
+    symbols = UnitedSymbols([WORDS] * 2)
+    network = BlendedNetwork([first, second], symbols, (0.5, 0.5), alternate=True)
+    shares_V = np.exp(start(network, WORDS.encode(" aa").tolist()).logits_BV[0])
+    index = WORDS.symbol_index()
+    assert [shares_V[index[symbol]] for symbol in (",", " aa")] == pytest.approx([0.5, 0.5])
+
+
+def test_words_that_are_mixed_are_summed_as_all_else_is():
+    first, second = Likes(WORDS, {",": 0.5, " aa": 0.5}), Likes(WORDS, {",": 0.1, " bb": 0.9})
+    network = BlendedNetwork([first, second], UnitedSymbols([WORDS] * 2), (0.75, 0.25))
+    shares_V = np.exp(start(network, WORDS.encode(" aa").tolist()).logits_BV[0])
+    told = [shares_V[WORDS.symbol_index()[symbol]] for symbol in (",", " aa", " bb")]
+    assert told == pytest.approx([0.4, 0.375, 0.225])
 
 
 def test_what_the_writing_model_lacks_is_not_written_in_turn():

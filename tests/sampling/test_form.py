@@ -108,6 +108,8 @@ def test_the_seed_belongs_to_the_text():
     assert (whole.text, more.text) == ("", "a")
     with pytest.raises(SamplingError, match="no text that begins 'ab' keeps to the form"):
         list(stream_text(NETWORK, CHARS, options, seed_ids=[2, 3], form=Pairs(3)))
+    with pytest.raises(SamplingError, match="no text that begins 'aab' keeps to the form"):
+        list(stream_text(NETWORK, CHARS, options, seed_ids=[2, 2, 3, 2, 3], form=Pairs(1)))
     with pytest.raises(SamplingError, match=r"length is 0.* 1 more characters; give length=1"):
         list(stream_text(NETWORK, CHARS, SampleOptions(length=0), seed_ids=[2], form=Pairs(3)))
     # What the message advises is enough.

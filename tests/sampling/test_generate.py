@@ -25,6 +25,7 @@ from textgen.sampling import (
 )
 from textgen.sampling.choice import INDEX_LIMIT
 from textgen.sampling.generate import MOST_SHOWN, Generations, WrittenText
+from textgen.steering import SteeringPlan
 
 CHARS = Vocabulary.from_characters("абвгд .!\n")
 GREEDY = SampleOptions(temperature=0.0)
@@ -353,3 +354,38 @@ def test_of_many_texts_the_first_are_shown_and_the_others_counted(more, told):
     lines = [part for part in texts.parts() if isinstance(part, str)]
     assert lines[MOST_SHOWN:] == told
     assert texts.headline == f"{MOST_SHOWN + more} texts written"
+
+
+def test_a_text_tells_its_figures():
+    text = Generation("абв", (2, 3, 4), "length", 2.5)
+    assert text.figures == "3 characters, 2.500 bits/char, ended by length"
+    assert text.headline == f"'абв': {text.figures}"
+    (shown,) = text.parts()
+    assert shown.pieces == [("абв", False)]
+    nothing = Generation("", (), "stop", float("nan"))
+    assert nothing.figures == "0 characters, ended by stop"
+
+
+def test_a_seed_is_read_once_for_all_texts():
+    """Equal lists, not one list; written together, and one after another."""
+    network, options = HashNetwork(len(CHARS)), SampleOptions(length=3)
+    for together, sizes in ((True, [1, 1, 2, 2, 2]), (False, [1, 1, *[1] * 6])):
+        network.batch_sizes.clear()
+        generate(network, CHARS, [[3], [3]], options, together=together)
+        assert network.batch_sizes == sizes
+
+
+def test_a_search_is_not_steered():
+    steering = SteeringPlan(())
+    with pytest.raises(SamplingError, match="beam does not go with steer"):
+        generate(HashNetwork(11), CHARS, [()], SampleOptions(beam=2), steering=steering)
+
+
+def test_where_all_would_be_repeated_a_document_ends_if_it_may():
+    vocabulary = Vocabulary.from_characters("ab")
+    network = HashNetwork(len(vocabulary))
+    for until_end, reason in ((True, "end"), (False, "repeat")):
+        options = SampleOptions(length=9, no_repeat=1, until_end=until_end, temperature=9.0)
+        texts = generate(network, vocabulary, [()] * 20, options)
+        assert {text.finish_reason for text in texts} == {reason}
+        assert max(len(text.text) for text in texts) == 2

@@ -124,6 +124,7 @@ def test_steering_is_refused() -> None:
     edit = Edit(layer=0, state="c", unit=0, scale=0.0, shift=1.0)
     with pytest.raises(SamplingError, match="with a history of 2 tokens no state is carried on"):
         network.step(np.array([3]), network.zero_state(1), [(edit,)])
+    assert network.zero_state()[0].keys() and network.zero_state() == network.zero_state(1)
     with pytest.raises(SamplingError, match="no state is carried on"):
         network.step(np.array([3, 3]), network.zero_state(2), [(), (edit,)])
     with pytest.raises(SamplingError, match="add history=0"):

@@ -102,6 +102,7 @@ def test_each_row_is_read_under_its_own_label(model: Model) -> None:
     network = LabelledNetwork(labels[0], open_under)
     alone = [open_under(label.shares) for label in labels]
     del opened[1:]
+    assert all(len(array) == 1 for layer in network.zero_state() for array in layer.values())
     ids_B = np.array([3, 4, 5, 6])
     edits_B = [(labels[1],), (labels[0], held), (labels[1], held), ()]
     logits_BV, state = network.step(ids_B, network.zero_state(4), edits_B)

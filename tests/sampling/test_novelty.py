@@ -372,3 +372,23 @@ def test_a_text_without_labels_is_read_for_a_model_of_labelled_texts(tmp_path):
     )
     tokens = training_text(model, str(path)).tokens
     assert vocabulary.decode(np.asarray(tokens).tolist()) == "abba\nab\n"
+
+
+def test_texts_are_looked_for_in_all_blocks(monkeypatch):
+    """What stands in the first one does not end the search for the others."""
+    monkeypatch.setattr(novelty, "_BLOCK", 8)
+    corpus = np.array([2, 3, 4, 5] + [6] * 40 + [5, 4, 3, 2], np.uint8)
+    found = find_copies_in_each([[2, 3, 4, 5], [5, 4, 3, 2]], corpus, min_run=9)
+    assert [one.longest for one in found] == [4, 4]
+
+
+def test_a_file_that_is_no_text_is_left_out_as_in_training(tmp_path):
+    (tmp_path / "one.txt").write_text("ababab")
+    (tmp_path / "two.txt").write_bytes(b"\0\x01\x02" * 400)
+    model = SimpleNamespace(
+        vocabulary=VOCABULARY,
+        normalization=Normalization(),
+        corpus=None,
+        corpus_options=lambda **more: CorpusOptions(**more),
+    )
+    assert len(training_text(model, str(tmp_path)).tokens) >= 6

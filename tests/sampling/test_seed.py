@@ -21,6 +21,7 @@ from textgen.sampling.seed import (
     options_of,
     refuse_steering,
     seed_of,
+    shown,
     stop_of,
 )
 
@@ -157,6 +158,19 @@ def test_words_that_are_not_spelled_are_taken_in_another_form_or_dropped():
     assert (seed.folded, seed.dropped) == ((("Аб", "аб"),), ("где",))
 
 
+def test_a_single_word_that_is_not_spelled_is_taken_in_another_form():
+    vocabulary = Vocabulary.from_words(" ", {" аб": 5, " вг": 4}, spelled=False)
+    assert [vocabulary.symbols[i] for i in fit_seed("Аб", vocabulary, PLAIN).ids] == [" аб"]
+
+
+def test_every_symbol_may_stand_for_another_where_none_is_reserved():
+    assert fit_seed("aX", chars("ax"), PLAIN).text == "ax"
+
+
+def test_what_a_letter_and_a_mark_are_is_told_by_their_numbers():
+    assert shown("a\u0301") == "U+0061 U+0301" and shown("a") == "'a'" and shown(" ") == "' '"
+
+
 def test_bytes_take_everything_but_lone_surrogates():
     seed = fit_seed("Ъ☃\udcff", Vocabulary.utf8(), PLAIN)
     assert seed.text == "Ъ☃"
@@ -242,6 +256,7 @@ def test_a_form_says_how_long_a_text_is_where_nobody_else_does():
     assert options_of(model, {"chars": "..900"}).length == 900 > usual
     assert options_of(model, {"chars": "..9"}).length == usual
     assert options_of(model, {"chars": "..900", "length": 950}).length == 950
+    assert options_of(model, {"chars": "..900", "length": 300}).length == 300
 
 
 def test_a_seed_of_pairs_is_a_source_that_a_separator_ends():

@@ -193,6 +193,21 @@ def test_each_text_of_a_group_may_have_a_steering_of_its_own() -> None:
         assert together == [[symbol.id for symbol in symbols] for symbols in alone]
 
 
+def test_a_text_that_ends_takes_nothing_from_the_sentence_of_another() -> None:
+    """The letters of a sentence are told of when they matter: at its end, or when a text ends."""
+    steering, network = plan("0:3.c=-4@s2.."), numpy_network()
+    options = [SampleOptions(length=n, rng=3, temperature=1.0) for n in (LENGTH, *range(1, 40))]
+    streams = [Stream(CHARS, own, SymbolGenerator(3, k)) for k, own in enumerate(options)]
+    position = start(network).repeat(np.zeros(len(streams), np.intp))
+    cursors = [Cursor(steering, CHARS) for _ in streams]
+    together: list[list[int]] = [[] for _ in streams]
+    for number, piece in StreamGroup(network, options[0], streams, position, cursors).pieces():
+        together[number] += piece.ids
+    for k, own in enumerate(options):
+        alone = stream_text(network, CHARS, own, index=k, steering=steering)
+        assert together[k] == [symbol.id for symbol in alone]
+
+
 WORDS = Vocabulary.from_words("а. ", {" бб": 8, " ввв": 7, " гггггг": 6, " дд": 5})
 
 

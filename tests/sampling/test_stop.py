@@ -145,6 +145,7 @@ def test_a_stop_text_that_can_never_occur_is_told():
     assert notice("y\tx") == (
         r"stop 'y\tx' can never occur: the model's vocabulary has no 'y' or '\t' or 'x'"
     )
+    assert notice("\n\x07").startswith("stop U+000A U+0007 can never occur")
     assert fit_stop("x", LETTERS, PLAIN).notice == notice("x") is not None
     assert "has no 'A'" in notice("A")
     assert notice("A", normalization=FOLD) is None
@@ -167,3 +168,18 @@ def test_a_text_that_ends_elsewhere_has_a_rest():
     a, b, _ = LETTERS.encode("abй").tolist()
     told = [(stream.accept(token, 1.0, 0.0, 0.0).text, stream.fork().rest()) for token in (b, a, a)]
     assert told == [("b", ""), ("", "a"), ("a", "a")]
+
+
+def test_a_fork_counts_its_own_sentences():
+    matcher = StopMatcher(until_sentence=True)
+    matcher.feed("a")
+    other = matcher.fork()
+    assert other.feed(". ") == (".", "sentence")
+    assert matcher.feed(" ") == (" ", None)
+
+
+def test_a_word_counts_whole_where_the_text_ends_within_it():
+    words = Vocabulary.from_words(" ab", {" house": 3})
+    stream = Stream(words, SampleOptions(length=3), SymbolGenerator(0, 0))
+    symbol = stream.accept(words.symbol_index()[" house"], 1.0, 0.0, 0.0)
+    assert (symbol.text, symbol.chars, symbol.finish_reason) == (" house", 6, "length")

@@ -56,6 +56,15 @@ def test_of_documents_some_are_held_out(tmp_path):
     assert np.array_equal(part.train, train)
     assert np.array_equal(part.val, held_out)
     assert len(part.val) > 100
+    # Of another share, or of another number of tokens, it is another part.
+    saved = trained(path, out=tmp_path / "again", documents="line", val="0.2")
+    choices = [{"name": "validation", "value": len(held_out) + 1, "reason": ""}]
+    with pytest.raises(ConfigError, match="does not tell which part"):
+        training_part(replace(saved, info={**saved.info, "choices": choices}))
+    command = "textgen train names.txt --val 0.2 --steps 1"
+    assert np.array_equal(
+        training_part(replace(saved, info={**saved.info, "command": command})).val, held_out
+    )
 
 
 def test_another_file_validates(tmp_path):
@@ -90,10 +99,15 @@ def test_a_model_that_does_not_tell_is_refused(tmp_path):
     saved = trained(path, out=tmp_path / "run")
     with pytest.raises(ConfigError, match="does not tell which part"):
         training_part(replace(saved, info={**saved.info, "choices": []}))
-    for count in (0, -1, True, 2.0, None):
-        told = [{"name": "validation", "value": count, "reason": ""}]
+
+    def told(count):
+        choices = [{"name": "validation", "value": count, "reason": ""}]
+        return replace(saved, info={**saved.info, "choices": choices})
+
+    for count in (0, -1, True, 2.0, None, 10_000):
         with pytest.raises(ConfigError, match="does not tell which part"):
-            training_part(replace(saved, info={**saved.info, "choices": told}))
+            training_part(told(count))
+    assert len(training_part(told(1)).val) == 1
     with pytest.raises(ConfigError, match=r"no longer in the cache.*it was no file"):
         training_part(replace(saved, info={}))
     with pytest.raises(ConfigError, match="trained on pairs"):
@@ -133,3 +147,15 @@ def test_a_text_that_cannot_be_read_any_more_says_so(tmp_path, monkeypatch):
     path.write_bytes(b"")
     with pytest.raises(ConfigError, match="empty"):
         training_part(saved)
+
+
+def test_a_text_that_is_read_in_another_way_now_says_so(tmp_path, monkeypatch):
+    path = tmp_path / "text.txt"
+    path.write_text(russian_text(4_000))
+    saved = trained(path, out=tmp_path / "run")
+    monkeypatch.setenv("TEXTGEN_CACHE", str(tmp_path / "another"))
+    record = {**saved.corpus, "tokens": saved.corpus["tokens"] + 1}
+    with pytest.raises(
+        ConfigError, match=r"reads .*text\.txt in another way.*train the model again"
+    ):
+        training_part(replace(saved, info={**saved.info, "corpus": record}))

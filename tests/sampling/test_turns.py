@@ -11,6 +11,8 @@ from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import SamplingError
 from textgen.model.config import ModelConfig
 from textgen.sampling import SampleOptions, SamplingNetworks, Writer, stream_text
+from textgen.sampling.forms import form_of
+from textgen.sampling.likely_words import LikelyWord
 
 CHARS = Vocabulary.from_characters("абвгд .\n")
 
@@ -235,3 +237,29 @@ def test_what_reads_many_sees_as_much_as_what_writes():
 
     own = words()
     assert words(open_many=lambda: HashNetwork(len(CHARS))) == own
+
+
+def test_a_word_that_was_taken_has_ended_unless_the_document_has():
+    def begins_with_a_letter(*ids, then=()):
+        writer = make(until_end=True)
+        writer.take(LikelyWord(ids, "", 1.0))
+        if then:
+            writer.feed_ids(then)
+        return any(word.text[:1].isalpha() for word in writer.words(50))
+
+    а, б = CHARS.encode("аб").tolist()
+    assert not begins_with_a_letter(а, б)
+    assert begins_with_a_letter(а, б, END_ID) and begins_with_a_letter(END_ID)
+    # Letters that somebody types go on.
+    assert begins_with_a_letter(а, then=[б])
+
+
+def test_a_form_is_that_of_a_turn():
+    """What was typed before need not keep to it."""
+    options = SampleOptions(match="[аб]{4}", length=9)
+    form = form_of(options, CHARS)
+    network = HashNetwork(len(CHARS))
+    writer = Writer(network, CHARS, Normalization(), options, form=form)
+    writer.feed("вг.")
+    text = "".join(symbol.text for symbol in writer.write())
+    assert len(text) == 4 and set(text) <= set("аб")

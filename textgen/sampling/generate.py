@@ -329,7 +329,7 @@ class LiveSymbol(NamedTuple):
     dose: float | None
     value: float
     finish_reason: FinishReason | None
-    price: float = 0.0
+    price: float
 
 
 def generate_live(

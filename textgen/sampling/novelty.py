@@ -391,7 +391,7 @@ class NoveltyReport(Shown):
         corpus: Corpus,
         texts: Sequence[Generation],
         seed: FittedSeed,
-        end: str = "",
+        end: str,
     ) -> None:
         self._vocabulary = model.vocabulary
         self._seed, self._texts, self._end = seed, texts, end
