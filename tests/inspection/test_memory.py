@@ -16,6 +16,7 @@ from textgen.corpus.vocabulary import END_ID
 from textgen.errors import BackendError, InspectionError
 from textgen.inspection import gradients
 from textgen.inspection.gradients import INPUT, gradient_norms
+from textgen.inspection.influence import embedding_gradient
 from textgen.inspection.memory import (
     Reader,
     lag_grid,
@@ -136,6 +137,26 @@ def test_gradients_are_those_of_finite_differences(shape: str) -> None:
                     slopes.append((sides[0] - sides[1]) / (2 * step))
                 expected = float(np.linalg.norm(slopes))
                 assert found[name, layer][lag, row] == pytest.approx(expected, rel=1e-5, abs=1e-8)
+
+
+def test_a_signal_is_answered_on_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch goes back through all steps in one call; what a handler raises in it gets out."""
+    config, weights = make()
+    ids_TN, targets_N = random_ids(70).reshape(10, 7), random_ids(7, 2)
+    state = NumpyNetwork(config, weights).zero_state(7)
+    answered = []
+
+    def answer(_: object) -> None:
+        answered.append(1)
+        if len(answered) % 7 == 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(gradients, "_answer_signals", answer)
+    with pytest.raises(KeyboardInterrupt):
+        gradient_norms(config, weights, ids_TN, targets_N, state)
+    with pytest.raises(KeyboardInterrupt):
+        embedding_gradient(config, weights, random_ids(20), 3)
+    assert len(answered) == 14
 
 
 def test_parts_that_fit_the_memory_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

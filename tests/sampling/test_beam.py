@@ -83,8 +83,9 @@ def test_among_equal_ones_the_likeliest_is_not_lost():
 
 
 def test_of_equal_texts_the_first_is_written_and_each_token_is_certain():
-    symbols = list(stream_text(LastToken({}), CHARS, SampleOptions(beam=3, length=2)))
-    assert [symbol.id for symbol in symbols] == [2, 2]
+    network = LastToken({END_ID: {7: 3.0, 6: 2.5}, 6: {5: 20.0, 4: 20.0}})
+    symbols = list(stream_text(network, CHARS, SampleOptions(beam=3, length=2)))
+    assert [symbol.id for symbol in symbols] == [6, 4]
     assert [symbol.probability for symbol in symbols] == [1.0, 1.0]
 
 

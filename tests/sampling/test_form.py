@@ -12,6 +12,8 @@ from support.models import random_weights
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import SamplingError
 from textgen.model.config import ModelConfig
+from textgen.model.initialise import initial_weights
+from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import missing_reason, supported_isas
 from textgen.sampling import (
     Generation,
@@ -20,6 +22,7 @@ from textgen.sampling import (
     generate,
     stream_text,
 )
+from textgen.sampling.forms import form_of
 
 CHARS = Vocabulary.from_characters("abcd")
 NETWORK = HashNetwork(len(CHARS))
@@ -84,6 +87,22 @@ def test_the_engine_asks_a_form_that_it_cannot_follow_at_each_symbol():
     texts = generate(networks.many, CHARS, [()] * 8, options, form=Pairs(6))
     assert all(is_pairs(text.text) and len(text.text) == 8 for text in texts)
     assert len({text.text for text in texts}) > 1
+
+
+def test_texts_together_may_be_at_different_lines():
+    """Where one has come to its last line, the others have rhymes to choose yet."""
+    if not supported_isas():
+        pytest.skip(missing_reason())
+    vocabulary = Vocabulary.utf8()
+    config = ModelConfig(vocab_size=len(vocabulary), embedding_size=8, hidden_size=16)
+    weights = initial_weights(config, 3)
+    options = SampleOptions(rhyme="ABAB", line_chars="8..20", length=90, until_end=True)
+    form = form_of(options, vocabulary, "the light of day has gone away in the night".split)
+    ours, theirs = (
+        generate(network, vocabulary, [()] * 6, options, form=form)
+        for network in (SamplingNetworks(config, weights, 1).many, NumpyNetwork(config, weights))
+    )
+    assert [text.ids for text in ours] == [text.ids for text in theirs]
 
 
 def test_the_price_is_the_probability_of_what_is_allowed():

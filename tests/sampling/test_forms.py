@@ -329,18 +329,6 @@ def test_the_engine_writes_what_numpy_writes(settings, level, filters):
 
 
 @pytest.mark.skipif(not supported_isas(), reason="the native library is not built")
-def test_texts_together_may_be_at_different_lines():
-    """Where one has come to its last line, the others have rhymes to choose yet."""
-    config = ModelConfig(vocab_size=len(CHARS), embedding_size=8, hidden_size=16)
-    weights = initial_weights(config, 3)
-    options = SampleOptions(rhyme="AA", line_chars="2..60", length=150, until_end=True)
-    form = form_of(options, CHARS, POEM.split)
-    networks = (NumpyNetwork(config, weights), SamplingNetworks(config, weights, 1).many)
-    ours, theirs = (generate(network, CHARS, [()] * 12, options, form=form) for network in networks)
-    assert [text.ids for text in ours] == [text.ids for text in theirs]
-
-
-@pytest.mark.skipif(not supported_isas(), reason="the native library is not built")
 @pytest.mark.parametrize(
     ("settings", "most"),
     [

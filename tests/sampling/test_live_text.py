@@ -173,6 +173,17 @@ def test_every_change_of_the_schedule_matters() -> None:
     assert seen == set(borders) - {22}
 
 
+@pytest.mark.parametrize("number", [20, 21])
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_key_acts_on_the_token_after_the_next(level: str, number: int) -> None:
+    """The next one was chosen when the last one was shown."""
+    steering = LiveSteering(target("0:3.c"))
+    press = {number: lambda s: setattr(s, "dose", 6.0)}
+    symbols = write(steering, press, vocabulary=LEVELS[level])
+    first, *_ = steering.schedule(90)
+    assert first.span.start == sum(symbol.chars for symbol in symbols[: number + 2])
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_text_that_is_ended_by_hand_is_replayed_by_its_length(level: str) -> None:
     """Within a character of several bytes too: what is not complete is not part of it."""

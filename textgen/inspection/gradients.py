@@ -41,7 +41,11 @@ _NUMBERS_A_UNIT = 24
 
 
 class _NotedCell(Cell):
-    """A cell that keeps every new state, so that it can be differentiated by."""
+    """A cell that keeps every new state, so that it can be differentiated by.
+
+    The way back through all steps is one call of torch, which Ctrl-C would have to wait for. So at
+    each state it runs a line of Python, where signals are answered.
+    """
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
@@ -55,7 +59,14 @@ class _NotedCell(Cell):
         """Compute a step as the cell does, and keep the new state."""
         new, gates = self._cell.step(*inputs)
         self.noted.append(new)
+        for array in new.values():
+            if getattr(array, "requires_grad", False):
+                array.register_hook(_answer_signals)
         return new, gates
+
+
+def _answer_signals(_gradient: torch.Tensor) -> None:
+    """Do nothing, in Python: before it a signal that has come is answered."""
 
 
 def reference_model(
@@ -73,6 +84,7 @@ def reference_model(
         model = LanguageModel(config, Engine("reference", "fp32", "its derivative is autograd's"))
         model.load_arrays(weights)
         model.double().requires_grad_(False)
+        model.cell = _NotedCell(config.cell_spec)
     return model
 
 

@@ -370,7 +370,6 @@ class StreamGroup:
             cursor.skip(self._skipped)
             cursor.skip_letters(int(self._passed_B[row]))
         self._skipped = 0
-        self._passed_B[:] = 0
 
     def _take_edits(self) -> None:
         """What acts now, and whose edits may still change."""
