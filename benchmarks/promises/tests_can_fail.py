@@ -295,16 +295,18 @@ def try_promise(effort: Effort) -> Figure:
     """Part 17 of the campaign: a share of the mutants of each group, as far as there is time."""
     began = time.monotonic()
     order = sorted(GROUPS, key=lambda group: _random(f"{effort.seed} {group}"))
-    tried, killed, left, failures, not_run = 0, 0, 0, [], []
+    tried, before, killed, left, failures, not_run = 0, 0, 0, 0, [], []
     end = began + effort.seconds
     for number, group in enumerate(order):
         seconds = (end - time.monotonic()) / (len(order) - number)
+        kept = Results(group)
         ended, missing = try_group(group, seed=effort.seed, end=end, seconds=seconds)
         not_run += [f"{group}: {one}" for one in missing]
         if not (ended or missing):
             not_run.append(f"{group}: no time")
         results = Results(group)
         tried += len(ended)
+        before += sum(kept.of(mutant) is not None for mutant in ended)
         for mutant in ended:
             if results.of(mutant) != SURVIVED:
                 killed += 1
@@ -314,7 +316,8 @@ def try_promise(effort: Effort) -> Figure:
                 what = f"{mutant.module}:{mutant.line}: {mutant.change}"
                 failures.append(f"no test noticed {what} {repeat(17, effort, mutant.number)}")
     text = f"Tests noticed {killed} of {tried} mutants that are not listed as equivalent; of the "
-    text += f"others, {left} are listed with a reason. The modules are "
+    text += f"others, {left} are listed with a reason. {before} were tried by an earlier campaign, "
+    text += "and nothing that bears on them has changed since. The modules are "
     text += f"{', '.join(path for paths, _ in GROUPS.values() for path in paths)}; what NumPy "
     text += "computes of a step stands in `textgen/cells` and the three of `textgen/model`."
     if tried and killed < LEAST * tried:
