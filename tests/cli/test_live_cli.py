@@ -315,7 +315,7 @@ def test_an_error_in_between_leaves_the_terminal_as_it_was(
     model = trained.load()
 
     def broken(*args: object, **settings: object) -> Iterator[LiveSymbol]:
-        yield LiveSymbol(2, "abc", "de", 0, 5, None, 0.0, None)  # "de" is held back
+        yield LiveSymbol(2, "abc", "de", 0, 5, None, 0.0, None, 0.0)  # "de" is held back
         raise error
 
     monkeypatch.setattr(model, "live_stream", broken)
