@@ -316,8 +316,12 @@ def try_promise(effort: Effort) -> Figure:
                 what = f"{mutant.module}:{mutant.line}: {mutant.change}"
                 failures.append(f"no test noticed {what} {repeat(17, effort, mutant.number)}")
     text = f"Tests noticed {killed} of {tried} mutants that are not listed as equivalent; of the "
-    text += f"others, {left} are listed with a reason. {before} were tried by an earlier campaign, "
-    text += "and nothing that bears on them has changed since. The modules are "
+    text += f"others, {left} are listed with a reason. "
+    if before:
+        text += (
+            f"{before} were tried by an earlier campaign, and their code has not changed since. "
+        )
+    text += "The modules are "
     text += f"{', '.join(path for paths, _ in GROUPS.values() for path in paths)}; what NumPy "
     text += "computes of a step stands in `textgen/cells` and the three of `textgen/model`."
     if tried and killed < LEAST * tried:

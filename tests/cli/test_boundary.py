@@ -379,9 +379,9 @@ def test_signal_while_the_command_line_is_loaded(
     assert (ended.returncode, ended.stderr) == (code, "textgen: interrupted\n")
 
 
-#: A command that is given a signal, and another one while it tidies up.
-TWICE = """
-import signal, typer
+#: A command line of one command.
+COMMAND = """
+import signal, sys, tempfile, time, typer
 import textgen.cli
 from textgen.cli import app, boundary
 
@@ -390,42 +390,47 @@ app.app = typer.Typer()
 @app.app.command()
 @boundary.guarded
 def work():
-    try:
-        signal.raise_signal(signal.SIGINT)
-    finally:
-        try:
-            signal.raise_signal(signal.SIGTERM)
-        except BaseException:
-            pass
-        print("still tidying up", flush=True)
+{body}
 
 textgen.cli.main()
+"""
+
+
+def run_command(body: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that does this."""
+    return run_program(COMMAND.format(body=indent(body, "    ")))
+
+
+#: It is given a signal, and another one while it tidies up.
+TWICE = """
+try:
+    signal.raise_signal(signal.SIGINT)
+finally:
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except BaseException:
+        pass
+    print("still tidying up", flush=True)
 """
 
 
 def test_second_signal_ends_what_tidies_up() -> None:
-    ended = run_program(TWICE)
+    ended = run_command(TWICE)
     assert (ended.returncode, ended.stdout) == (143, "")
     assert ended.stderr == "textgen: interrupted\n"
 
 
-#: A command with a folder for a while, in which a library works whose C++ lets nothing out.
-IN_TORCH = """
-import sys, tempfile, typer
-import textgen.cli
-from textgen.cli import app, boundary
-
-app.app = typer.Typer()
+#: It has a folder for a while, in which a library works whose compiled code lets nothing out.
+IN_LIBRARY = """
 sys.path.insert(0, {place!r})
-
-@app.app.command()
-@boundary.guarded
-def work():
-    with tempfile.TemporaryDirectory(dir={place!r}):
-        {statement}
-
-textgen.cli.main()
+with tempfile.TemporaryDirectory(dir={place!r}):
+{statements}
 """
+
+
+def run_in_library(place: Path, statements: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that does this while it has a folder in `place`, where modules may lie."""
+    return run_command(IN_LIBRARY.format(place=str(place), statements=indent(statements, "    ")))
 
 
 def signalled(function: str = "") -> str:
@@ -457,79 +462,57 @@ def test_signal_where_torch_lets_nothing_out(
     (tmp_path / "torch").mkdir()
     for name, text in ({"__init__": ""} | modules).items():
         (tmp_path / "torch" / f"{name}.py").write_text(text)
-    ended = run_program(IN_TORCH.format(place=str(tmp_path), statement=statement))
+    ended = run_in_library(tmp_path, statement)
     assert (ended.returncode, ended.stderr) == (130, "textgen: interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["torch"]
 
 
 #: The library for compressing asks for NumPy's version at its first use, from compiled code.
 FIRST_USE = """
-        import signal
-        import numpy
-        numpy.lib.NumpyVersion = lambda version: signal.raise_signal(signal.SIGINT)
-        from textgen.compression.range_coder import ChoiceWriter
-        ChoiceWriter().choose(numpy.ones((1, 2)), numpy.zeros(1, numpy.int32))
+import numpy
+numpy.lib.NumpyVersion = lambda version: signal.raise_signal(signal.SIGINT)
+from textgen.compression.range_coder import ChoiceWriter
+ChoiceWriter().choose(numpy.ones((1, 2)), numpy.zeros(1, numpy.int32))
 """
 
 
 def test_signal_at_the_first_use_of_the_coder(tmp_path: Path) -> None:
     """What is raised there is a panic of compiled code, with lines of its own."""
-    ended = run_program(IN_TORCH.format(place=str(tmp_path), statement=FIRST_USE.strip()))
+    ended = run_in_library(tmp_path, FIRST_USE)
     assert (ended.returncode, ended.stderr) == (130, "textgen: interrupted\n")
     assert not list(tmp_path.iterdir())
 
 
-#: A command in which a library makes an error of its own of the interruption.
+#: A library makes an error of its own of the interruption.
 OTHER_ERROR = """
-import signal, typer
-import textgen.cli
-from textgen.cli import app, boundary
-
-app.app = typer.Typer()
-
-@app.app.command()
-@boundary.guarded
-def work():
-    try:
-        signal.raise_signal(signal.SIGHUP)
-    except BaseException:
-        raise {kind}("something panicked")
-
-textgen.cli.main()
+try:
+    signal.raise_signal(signal.SIGHUP)
+except BaseException:
+    raise {kind}("something panicked")
 """
 
 
 @pytest.mark.parametrize("kind", ["ImportError", "BaseException"])
 def test_an_interruption_that_became_another_error_is_one(kind: str) -> None:
-    ended = run_program(OTHER_ERROR.format(kind=kind))
+    ended = run_command(OTHER_ERROR.format(kind=kind))
     assert (ended.returncode, ended.stderr) == (129, "textgen: interrupted\n")
 
 
-#: A command that drops whatever is raised in it.
+#: It drops whatever is raised in it.
 DEAF = """
-import signal, time, typer
-import textgen.cli
-from textgen.cli import app, boundary, interruption
-
+from textgen.cli import interruption
 interruption._AGAIN_SECONDS = 0.01
-app.app = typer.Typer()
-
-@app.app.command()
-@boundary.guarded
-def work():
-    while True:
-        try:
-            signal.raise_signal(signal.SIGINT)
-            time.sleep(60)
-        except BaseException:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-textgen.cli.main()
+while True:
+    try:
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(60)
+    except BaseException:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 """
 
 
 def test_what_drops_the_interruption_again_and_again_is_ended() -> None:
-    ended = run_program(DEAF)
+    ended = run_command(DEAF)
     assert (ended.returncode, ended.stderr) == (130, "textgen: interrupted\n")
 
 
